@@ -1,0 +1,1 @@
+"""Accounts, sessions and what an account may see."""

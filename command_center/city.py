@@ -1,0 +1,82 @@
+"""Everything the path looks up: the city as its catalogue, grid, rules and tables describe it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from importlib.resources import files
+from typing import Any
+
+import numpy.typing as npt
+from sqlalchemy import Connection
+
+from command_center.ticket import dispatch
+from command_center.ticket.dispatch import DispatchTable
+from gis.locate import Cells, homes
+from gis.region import RegionTree
+from gis.store import load_cells, load_regions
+from ingest.sensor import Catalogue
+from ingest.store import load_catalogue
+from rules import rulebook
+from rules.evaluate import Slots, lay_out
+from rules.rulebook import Rulebook
+from video.camera import Camera
+from video.store import load_cameras
+
+
+@dataclass(frozen=True)
+class City:
+    """One consistent reading of the city. A change makes a new one."""
+
+    catalogue: Catalogue
+    cameras: Mapping[str, Camera]
+    tree: RegionTree
+    cells: Cells
+    home: npt.NDArray[Any]
+    rulebook: Rulebook
+    slots: Slots
+    dispatch: DispatchTable
+
+    @property
+    def root(self) -> str:
+        """The scope of the whole city."""
+        return self.tree.root.scope
+
+    @cached_property
+    def cameras_by_name(self) -> Mapping[str, Camera]:
+        """Cameras by their id and by the name that their analytics server gives them."""
+        return dict(self.cameras) | {c.alias: c for c in self.cameras.values() if c.alias}
+
+    def scope_of_county(self) -> dict[str, str]:
+        """Region path by county code."""
+        return {r.code: r.scope for r in self.tree.regions.values() if r.tier == "county"}
+
+
+def load_city(connection: Connection, pack: str, today: date) -> City:
+    """Read the city from the database and from its data pack ``config/<pack>/``."""
+    catalogue = load_catalogue(connection)
+    cells = load_cells(connection)
+    book = rulebook.read(rule_packs(pack), catalogue.quantities, today)
+    return City(
+        catalogue=catalogue,
+        cameras=load_cameras(connection),
+        tree=load_regions(connection),
+        cells=cells,
+        home=homes(catalogue, cells),
+        rulebook=book,
+        slots=lay_out(book.thresholds, catalogue),
+        dispatch=dispatch_table(pack),
+    )
+
+
+def rule_packs(pack: str) -> dict[str, str]:
+    """The rule files of a data pack, by name."""
+    folder = files("config") / pack / "rules"
+    return {item.name: item.read_text("utf-8") for item in folder.iterdir() if item.name.endswith(".yaml")}
+
+
+def dispatch_table(pack: str) -> DispatchTable:
+    """The dispatch table of a data pack. Raises BadDispatchTable."""
+    return dispatch.read((files("config") / pack / "dispatch.yaml").read_text("utf-8"))

@@ -1,0 +1,1 @@
+"""Incidents: one matter, however many sensors, cameras and people report it."""

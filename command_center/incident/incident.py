@@ -1,0 +1,107 @@
+"""Incidents: a matter that signals speak of, with the one ticket it needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from command_center.event.event import Event
+from rules.alert import Alert
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """``scope`` is the path of the place; ``number`` counts for people; ``ticket`` is the one open ticket."""
+
+    id: UUID
+    number: int
+    status: str
+    title: str
+    title_en: str
+    domain: str
+    category: str
+    severity: int
+    cell: str
+    region: str
+    scope: str
+    lng: float
+    lat: float
+    opened_at: datetime
+    last_signal_at: datetime
+    signals: int
+    version: int
+    ticket: UUID
+
+
+def opened(alert: Alert, identity: UUID, ticket: UUID, number: int, now: datetime) -> Incident:
+    """The incident that an alert opens."""
+    return Incident(
+        id=identity,
+        number=number,
+        status="open",
+        title=alert.title,
+        title_en=alert.title_en,
+        domain=alert.domain,
+        category=alert.category,
+        severity=alert.severity,
+        cell=alert.source.cell,
+        region=alert.source.region,
+        scope=alert.source.scope,
+        lng=alert.source.lng,
+        lat=alert.source.lat,
+        opened_at=now,
+        last_signal_at=now,
+        signals=1,
+        version=1,
+        ticket=ticket,
+    )
+
+
+def joined(incident: Incident, alert: Alert, *, new_signal: bool, now: datetime) -> Incident:
+    """The incident after one more signal, or after a signal it has grew graver. The gravest signal gives the title."""
+    graver = alert.severity > incident.severity
+    return replace(
+        incident,
+        title=alert.title if graver else incident.title,
+        title_en=alert.title_en if graver else incident.title_en,
+        severity=max(alert.severity, incident.severity),
+        signals=incident.signals + new_signal,
+        last_signal_at=max(now, incident.last_signal_at),
+        version=incident.version + 1,
+    )
+
+
+def closed(incident: Incident) -> Incident:
+    """The incident once its ticket is closed."""
+    return replace(incident, status="closed", version=incident.version + 1)
+
+
+def shown(incident: Incident) -> dict[str, Any]:
+    """As HTTP and the event log show it."""
+    return {
+        "id": str(incident.id),
+        "number": f"I{incident.number:06d}",
+        "title": incident.title,
+        "title_en": incident.title_en,
+        "domain": incident.domain,
+        "category": incident.category,
+        "severity": incident.severity,
+        "status": incident.status,
+        "cell": incident.cell,
+        "region": incident.region,
+        "lng": incident.lng,
+        "lat": incident.lat,
+        "opened_at": incident.opened_at.isoformat(),
+        "last_signal_at": incident.last_signal_at.isoformat(),
+        "signals": incident.signals,
+        "version": incident.version,
+        "ticket": str(incident.ticket),
+    }
+
+
+def event_of(incident: Incident) -> Event:
+    """What the log says when the incident changed."""
+    scope = (incident.scope,)
+    return Event("incident", str(incident.id), incident.version, incident.region, shown(incident), scope, scope)

@@ -1,0 +1,137 @@
+"""Incidents and their signals in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy import Sequence as Numbers
+from sqlalchemy.dialects.postgresql import insert
+
+from command_center.incident.incident import Incident
+from config.database import Policy, metadata, within
+from rules.correlate import Matter
+from rules.store import microseconds
+
+Instant = DateTime(timezone=True)
+
+numbers = Numbers("incident_number", metadata=metadata)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("number", BigInteger, nullable=False, unique=True),
+    Column("status", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("title_en", Text, nullable=False),
+    Column("domain", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("severity", SmallInteger, nullable=False),
+    Column("cell", Text, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("scope", Text(collation="C"), nullable=False, index=True),
+    Column("lng", Double, nullable=False),
+    Column("lat", Double, nullable=False),
+    Column("opened_at", Instant, nullable=False, index=True),
+    Column("last_signal_at", Instant, nullable=False),
+    Column("signals", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("ticket", Uuid, nullable=False, unique=True),
+    Index("ix_incidents_open", "category", "lng", "lat", postgresql_where=text("status = 'open'")),
+)
+
+incident_signals = Table(
+    "incident_signals",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("signal", Uuid, primary_key=True),
+    Column("incident", Uuid, ForeignKey("incidents.id"), nullable=False, index=True),
+    Column("at", Instant, nullable=False),
+)
+
+policies = (
+    Policy("incidents", within("scope")),
+    Policy("incident_signals", "EXISTS (SELECT FROM incidents i WHERE i.id = incident)"),
+)
+
+_NAMES = [f.name for f in fields(Incident)]
+
+
+def lock_categories(connection: Connection, categories: Iterable[str]) -> None:
+    """Let nobody else correlate these categories until the transaction ends. Sorted, so that two batches cannot embrace."""
+    for category in sorted(set(categories)):
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 1))"), {"name": category})
+
+
+def open_matters(connection: Connection, categories: Iterable[str]) -> list[Matter]:
+    """The open incidents of these categories, oldest first."""
+    found = connection.execute(
+        text(
+            "SELECT id, category, lng, lat, last_signal_at FROM incidents"
+            " WHERE status = 'open' AND category = ANY (:categories) ORDER BY number"
+        ),
+        {"categories": sorted(set(categories))},
+    )
+    return [Matter(r.id, r.category, r.lng, r.lat, microseconds(r.last_signal_at)) for r in found]
+
+
+def incidents_of_signals(connection: Connection, signals: Iterable[UUID]) -> dict[UUID, UUID]:
+    """Incident by signal, for signals that have one."""
+    found = connection.execute(
+        text("SELECT signal, incident FROM incident_signals WHERE signal = ANY (:signals)"), {"signals": list(signals)}
+    )
+    return dict(found.tuples().all())
+
+
+def load_incidents(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Incident]:
+    """Incidents by id, locked until the transaction ends."""
+    found = connection.execute(
+        incidents.select().where(incidents.c.id.in_(list(ids))).order_by(incidents.c.id).with_for_update()
+    )
+    return {row.id: Incident(**{name: getattr(row, name) for name in _NAMES}) for row in found}
+
+
+def next_number(connection: Connection) -> int:
+    """A number for a new incident. A rolled-back transaction leaves a gap, never a double."""
+    return int(connection.execute(numbers.next_value().select()).scalar_one())
+
+
+def save_incidents(connection: Connection, changed: Sequence[Incident]) -> None:
+    """Insert or bring up to date."""
+    if not changed:
+        return
+    statement = insert(incidents)
+    replaced = {
+        name: statement.excluded[name] for name in _NAMES if name not in {"id", "number", "opened_at", "ticket"}
+    }
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["id"], set_=replaced),
+        [{name: getattr(incident, name) for name in _NAMES} for incident in changed],
+    )
+
+
+def save_signals(connection: Connection, placed: Mapping[UUID, UUID], kind: str, now: datetime) -> None:
+    """Link signals to their incidents."""
+    if placed:
+        connection.execute(
+            insert(incident_signals).on_conflict_do_nothing(),
+            [{"kind": kind, "signal": s, "incident": i, "at": now} for s, i in placed.items()],
+        )

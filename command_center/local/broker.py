@@ -1,0 +1,259 @@
+"""A private Mosquitto on a free loopback port, with accounts, topic rights and storage that survives kill -9.
+
+Mosquitto's own acknowledgement does not mean "stored": with its defaults a kill -9 loses whatever came in since the last
+half-hourly save. So this one saves on change (``autosave_on_changes``), which also is what deploy/mosquitto.conf shows.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from command_center.local import child
+from command_center.local.child import Program, ServerFailed
+from command_center.local.postgres import free_port
+from command_center.local.secret import secret
+from command_center.local.server_folder import give, server_folder, server_user
+
+WORKER = "worker"
+_HOST = "127.0.0.1"
+READY_S = 20.0
+_PORT_ATTEMPTS = 5
+_MAX_PACKET_BYTES = 1024 * 1024
+_MAX_QUEUED_BYTES = 512 * 1024 * 1024
+# No colon, although a sensor id may have one: it ends the name in Mosquitto's password file.
+_USERNAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_PASSWORD = re.compile(r"[!-9;-~]{1,128}")
+_TOPIC_FILTER = re.compile(r"[^\x00-\x1f\x7f]{1,512}")
+
+# A real sensor's user name is its id; these lines let each one speak and listen under its own name only.
+_SENSOR_PATTERNS = (
+    "pattern write cc/v1/+/%u/+",
+    "pattern write cc/v1/+/%u/raw/#",
+    "pattern read cc/v1/+/%u/ack",
+)
+
+
+class UnfitAccount(Exception):
+    """A broker account whose name, password or topics cannot be written into Mosquitto's files."""
+
+
+@dataclass(frozen=True)
+class BrokerAccount:
+    """A user of the broker and the topic filters it may publish to and receive from."""
+
+    username: str
+    password: str = field(repr=False)
+    write: Sequence[str] = ()
+    read: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if not _USERNAME.fullmatch(self.username):
+            raise UnfitAccount(f"{self.username!r} is no broker user name: 1 to 64 of A-Z a-z 0-9 _ . -")
+        if not _PASSWORD.fullmatch(self.password):
+            raise UnfitAccount(
+                f"The password of {self.username} is not 1 to 128 printable characters without blank or colon"
+            )
+        for topic in (*self.write, *self.read):
+            if not _TOPIC_FILTER.fullmatch(topic) or topic != topic.strip():
+                raise UnfitAccount(f"{topic!r} is no topic filter for {self.username}")
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A private broker: where it is and who may log in. ``folder`` holds its files, ``user`` is the system user or None."""
+
+    folder: Path
+    port: int
+    log: Path
+    user: str | None
+    passwords: Mapping[str, str] = field(repr=False)
+    host: str = _HOST
+
+    def url(self, username: str) -> str:
+        """``mqtt://username:password@host:port``; generated passwords need no quoting."""
+        return f"mqtt://{username}:{self.passwords[username]}@{self.host}:{self.port}"
+
+
+def _say_nothing(_: str) -> None:
+    return
+
+
+def worker_account(var: Path) -> BrokerAccount:
+    """The account of our own worker: everything below cc/v1, and the broker's own figures."""
+    return BrokerAccount(WORKER, secret(var, "mqtt_worker"), write=("cc/v1/#",), read=("cc/v1/#", "$SYS/#"))
+
+
+def initialise(var: Path, accounts: Sequence[BrokerAccount], say: Callable[[str], None] = _say_nothing) -> Broker:
+    """Write configuration, passwords and topic rights under ``var`` and stop what a killed owner left running there."""
+    var.mkdir(parents=True, exist_ok=True)
+    user = server_user("mosquitto")
+    folder = server_folder(var, "mosquitto", user, say)
+    recover(folder, say)
+    passwords = {account.username: account.password for account in accounts}
+    broker = Broker(folder, free_port(), var / "log" / "mosquitto.log", user, passwords)
+    _write(folder / "mosquitto.conf", configuration(broker), user)
+    _write(folder / "topics.acl", topic_rights(accounts), user)
+    _write_passwords(broker)
+    return broker
+
+
+def configuration(broker: Broker) -> str:
+    """The text of mosquitto.conf. A path runs to the end of its line, so blanks need no quotes."""
+    return "\n".join(
+        [
+            "per_listener_settings false",
+            f"listener {broker.port} {broker.host}",
+            "allow_anonymous false",
+            f"password_file {broker.folder / 'passwords'}",
+            f"acl_file {broker.folder / 'topics.acl'}",
+            "persistence true",
+            f"persistence_location {broker.folder}/",
+            "autosave_on_changes true",
+            "autosave_interval 1",
+            # A worker that was away for an hour must find everything: the bound is memory, not a count. Not 0 for "no
+            # bound": with it Mosquitto 2.0 hangs up on whoever publishes to a forbidden topic.
+            "max_queued_messages 10000000",
+            f"max_queued_bytes {_MAX_QUEUED_BYTES}",
+            "max_inflight_messages 2000",
+            f"max_packet_size {_MAX_PACKET_BYTES}",
+            "max_keepalive 600",
+            "set_tcp_nodelay true",
+            "log_dest stderr",
+            "log_type error",
+            "log_type warning",
+            "log_type notice",
+            "",
+        ]
+    )
+
+
+def topic_rights(accounts: Sequence[BrokerAccount]) -> str:
+    """The text of the access control file: each account's topics, then the patterns for real sensors."""
+    lines = []
+    for account in accounts:
+        lines.append(f"user {account.username}")
+        lines += [f"topic write {topic}" for topic in account.write]
+        lines += [f"topic read {topic}" for topic in account.read]
+        lines.append("")
+    return "\n".join([*lines, *_SENSOR_PATTERNS, ""])
+
+
+def program(broker: Broker) -> Program:
+    """How to run this broker in the foreground; SIGTERM makes it save and end."""
+    return Program(
+        name="Mosquitto",
+        argv=(_binary("mosquitto"), "-c", str(broker.folder / "mosquitto.conf")),
+        log=broker.log,
+        environment=child.clean_environment(),
+        user=broker.user,
+        death_signal=signal.SIGTERM,
+        stop_signals=(signal.SIGTERM,),
+    )
+
+
+def accepts_connections(broker: Broker) -> bool:
+    """Whether something accepts TCP connections on the broker's port."""
+    try:
+        socket.create_connection((broker.host, broker.port), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+def start(
+    var: Path, accounts: Sequence[BrokerAccount], say: Callable[[str], None] = _say_nothing
+) -> tuple[Broker, subprocess.Popen[bytes]]:
+    """Write the broker's files, start it and wait until it accepts connections. ServerFailed names the reason."""
+    for _ in range(_PORT_ATTEMPTS):
+        broker = initialise(var, accounts, say)
+        try:
+            return broker, child.launch(program(broker), partial(accepts_connections, broker), READY_S)
+        except child.PortTaken:
+            continue
+    raise ServerFailed("No loopback port stayed free long enough for Mosquitto")
+
+
+def stop(broker: Broker, process: subprocess.Popen[bytes]) -> None:
+    """End the broker; it saves what it holds."""
+    child.stop(process, program(broker))
+
+
+@contextmanager
+def running(
+    var: Path, accounts: Sequence[BrokerAccount], say: Callable[[str], None] = _say_nothing
+) -> Iterator[Broker]:
+    """A broker for the length of a ``with`` block."""
+    broker, process = start(var, accounts, say)
+    try:
+        yield broker
+    finally:
+        stop(broker, process)
+
+
+def recover(folder: Path, say: Callable[[str], None] = _say_nothing) -> None:
+    """Stop a Mosquitto of a killed owner that still runs with this folder's configuration: two would share one store."""
+    for number, grace_s in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
+        left = _running_with(folder / "mosquitto.conf")
+        if not left:
+            return
+        say("a Mosquitto of an earlier run is still on this folder: stopping it")
+        for pid in left:
+            os.kill(pid, number)
+        deadline = time.monotonic() + grace_s
+        while _running_with(folder / "mosquitto.conf") and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+def _running_with(settings: Path) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue  # it ended meanwhile
+        if words[0].endswith(b"mosquitto") and os.fsencode(settings) in words:
+            found.append(int(entry.name))
+    return found
+
+
+def _write_passwords(broker: Broker) -> None:
+    """Let mosquitto_passwd hash a file in place: a password on its command line would be seen by every user."""
+    path = broker.folder / "passwords"
+    _write(path, "".join(f"{name}:{password}\n" for name, password in broker.passwords.items()), None)
+    done = subprocess.run(
+        [_binary("mosquitto_passwd"), "-U", str(path)],
+        cwd="/",
+        env=child.clean_environment(),
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ServerFailed(f"mosquitto_passwd failed: {done.stderr.decode('utf-8', 'replace').strip()}")
+    give(path, broker.user)
+
+
+def _write(path: Path, text: str, user: str | None) -> None:
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
+    give(path, user)
+
+
+def _binary(name: str) -> str:
+    found = shutil.which(name, path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+    if found is None:
+        raise ServerFailed(f"{name} is not installed: run deploy/setup.sh or `make setup`")
+    return found

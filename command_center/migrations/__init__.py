@@ -1,0 +1,82 @@
+"""The schema: numbered steps by Alembic, then the policies and privileges that the rooms' stores state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+
+import command_center.account.store
+import command_center.event.log
+import command_center.heartbeat
+import command_center.idempotency
+import command_center.incident.store
+import command_center.ticket.store
+import gis.store
+import ingest.store
+import rules.store
+import video.store
+from config.database import Policy, worker_engine
+
+POLICIES: tuple[Policy, ...] = (
+    *gis.store.policies,
+    *ingest.store.policies,
+    *video.store.policies,
+    *rules.store.policies,
+    *command_center.event.log.policies,
+    *command_center.incident.store.policies,
+    *command_center.ticket.store.policies,
+)
+
+# What the web process may do beside reading: people move tickets and log in; nothing else is theirs to write.
+_WEB_WRITES = {
+    "tickets": "UPDATE",
+    "ticket_steps": "INSERT",
+    "object_grants": "INSERT, DELETE",
+    "deadlines": "UPDATE",
+    "incidents": "UPDATE",
+    "event_log": "INSERT",
+    "sessions": "INSERT, DELETE",
+    "idempotency_keys": "INSERT, DELETE",
+}
+
+
+def upgrade(owner_url: str) -> None:
+    """Bring the database of ``owner_url`` (role cc_owner) to the newest schema. Safe to run again."""
+    engine = worker_engine(owner_url, pool_size=1)
+    try:
+        with engine.begin() as connection:
+            # Two starts at once must not migrate at once.
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('migrate', 0))"))
+            settings = Config()
+            settings.set_main_option("script_location", str(Path(__file__).parent))
+            settings.attributes["connection"] = connection
+            command.upgrade(settings, "head")
+            _protect(connection)
+    finally:
+        engine.dispose()
+
+
+def _protect(connection: Connection) -> None:
+    connection.execute(text("GRANT USAGE ON SCHEMA public TO cc_worker, cc_web"))
+    connection.execute(text("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO cc_worker"))
+    connection.execute(text("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO cc_worker"))
+    connection.execute(text("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM cc_web"))
+    parents = connection.execute(
+        text(
+            "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition"
+            " AND pg_get_userbyid(c.relowner) = current_user"
+        )
+    ).scalars()
+    # Not the partitions: read directly, they would not ask their parent's policy.
+    for table in parents:
+        connection.execute(text(f'GRANT SELECT ON "{table}" TO cc_web'))
+    for table, verbs in _WEB_WRITES.items():
+        connection.execute(text(f"GRANT {verbs} ON {table} TO cc_web"))
+    connection.execute(text("GRANT USAGE ON SEQUENCE event_log_n TO cc_web"))
+    for policy in POLICIES:
+        for statement in policy.statements():
+            connection.execute(text(statement))

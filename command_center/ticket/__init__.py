@@ -1,0 +1,1 @@
+"""Tickets: what is to be done about an incident, by whom, until when."""

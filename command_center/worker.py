@@ -1,0 +1,171 @@
+"""The worker: takes messages off the broker, runs the path, and acknowledges what is committed."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+
+from sqlalchemy.exc import InterfaceError, OperationalError, PendingRollbackError
+from structlog.stdlib import BoundLogger
+
+from command_center import pipeline
+from command_center.city import City, load_city
+from command_center.heartbeat import beat
+from command_center.pipeline import Memory, Outcome, StateChange, advance
+from config.database import assert_durable, worker_engine
+from config.settings import Settings
+from ingest.message import Message
+from ingest.mqtt import Inbox
+from ingest.quarantine import NOT_STORED
+from ingest.silence import OFFLINE, silent
+from ingest.store import ensure_partitions
+
+_TICK_S = 1.0
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 10.0
+_AWAY = (OperationalError, InterfaceError, PendingRollbackError)
+
+
+class DatabaseAway(Exception):
+    """The database cannot be used now; what was asked can be asked again."""
+
+
+@dataclass
+class Worker:
+    """One worker process. ``checkpoint`` is where tests kill it."""
+
+    settings: Settings
+    log: BoundLogger
+    stop: threading.Event
+    checkpoint: Callable[[str], None]
+    counts: Counter[str] = field(default_factory=Counter)
+    data_at: float | None = None
+    listening_since: float = 0.0
+    doubtful: bool = False
+
+    def run(self) -> None:
+        """Until ``stop`` is set."""
+        self.engine = worker_engine(self.settings.database_url)
+        self.inbox = Inbox(self.settings.require_mqtt(), "cc-worker")
+        self._until_done(self._load, "start")
+        self.inbox.open()
+        try:
+            self._loop()
+        finally:
+            self.inbox.close()
+            self.engine.dispose()
+
+    def _load(self) -> None:
+        assert_durable(self.engine)
+        now = time.time()
+        with self.engine.begin() as connection:
+            ensure_partitions(connection, datetime.fromtimestamp(now, UTC))
+        with self.engine.connect() as connection:
+            self.city: City = load_city(connection, self.settings.city, datetime.fromtimestamp(now).astimezone().date())
+            self.memory: Memory = pipeline.remember(connection, self.city, now)
+        self.listening_since = now
+        for refusal in self.city.rulebook.refusals:
+            self.log.warning("rule refused", where=str(refusal))
+        self.log.info("worker ready", sensors=len(self.city.catalogue.sensors), rules=len(self.city.rulebook.rules))
+
+    def _loop(self) -> None:
+        ticked_at = 0.0
+        connected = False
+        while not self.stop.is_set():
+            if self.inbox.connected and not connected:
+                self.listening_since = time.time()
+            connected = self.inbox.connected
+            messages = self.inbox.take(self.settings.batch_messages, 0.2, self.settings.linger_ms / 1000)
+            if messages:
+                work: list[Sequence[Message]] = [messages]
+                self._until_done(partial(self._handle, work), "batch")
+            if time.monotonic() - ticked_at >= _TICK_S:
+                ticked_at = time.monotonic()
+                self._until_done(self._tick, "tick")
+
+    def _handle(self, work: list[Sequence[Message]]) -> None:
+        """Store the parts of ``work``, last first; what is done leaves it, so that it can be called again for the rest.
+
+        A part that cannot be stored is halved until the message at fault stands alone in quarantine.
+        """
+        if self.doubtful:
+            self._recollect()
+        while work:
+            try:
+                outcome = advance(work[-1], self.city, self.memory, self.engine, time.time(), self.checkpoint)
+            except _AWAY as problem:
+                # The connection may have gone after the commit took effect: from now on these count as sent again, and
+                # what the database holds decides.
+                work[:] = [[replace(message, duplicate=True) for message in part] for part in work]
+                self.doubtful = True
+                raise DatabaseAway(str(problem)) from problem
+            except Exception as problem:  # noqa: BLE001  the worker's door: one message must never stop the city's path
+                part = work.pop()
+                if len(part) > 1:
+                    self.log.warning("batch halved", messages=len(part), problem=repr(problem)[:500])
+                    middle = len(part) // 2
+                    work += [part[middle:], part[:middle]]
+                    continue
+                outcome = self._put_aside(part, problem)
+                self._done(part, outcome)
+            else:
+                self._done(work.pop(), outcome)
+
+    def _done(self, part: Sequence[Message], outcome: Outcome) -> None:
+        self.inbox.acknowledge(part)
+        self.inbox.publish(outcome.replies)
+        self.counts.update(outcome.counts)
+        self.data_at = time.time()
+
+    def _recollect(self) -> None:
+        with self.engine.connect() as connection:
+            self.memory = pipeline.remember(connection, self.city, time.time())
+        self.doubtful = False
+
+    def _put_aside(self, messages: Sequence[Message], problem: Exception) -> Outcome:
+        self.log.error("message put aside", topic=messages[0].topic[:200], problem=repr(problem)[:500])
+        pipeline.put_aside(messages, NOT_STORED, f"{type(problem).__name__}: {problem}"[:500], self.city, self.engine)
+        return Outcome([], Counter(messages=1, **{f"rejected_{NOT_STORED}": 1}))
+
+    def _tick(self) -> None:
+        now = time.time()
+        pipeline.save_latest(self.memory, self.engine)
+        if self.inbox.connected:
+            sensors = self.city.catalogue.sensors.values()
+            gone = silent(sensors, self.memory.heard_at, self.memory.state, self.listening_since, now)
+            changes = [StateChange(sensor, OFFLINE, heard) for sensor, heard in gone]
+            pipeline.declare(changes, self.city, self.memory, self.engine)
+        figures = {
+            "broker": "connected" if self.inbox.connected else self.inbox.refused or "away",
+            "counts": dict(self.counts),
+            "refused_rules": [str(refusal) for refusal in self.city.rulebook.refusals],
+        }
+        with self.engine.begin() as connection:
+            moment = datetime.fromtimestamp(now, UTC)
+            data_at = None if self.data_at is None else datetime.fromtimestamp(self.data_at, UTC)
+            beat(connection, "worker", moment, data_at, json.dumps(figures, ensure_ascii=False))
+
+    def _until_done(self, work: Callable[[], None], what: str) -> None:
+        """Do it, and again with growing, jittered pauses while the database is away, until it is done or we stop."""
+        pause_s = _FIRST_PAUSE_S
+        while not self.stop.is_set():
+            try:
+                work()
+                return
+            except (DatabaseAway, *_AWAY) as problem:
+                self.log.warning(
+                    "database away, waiting", what=what, pause_s=round(pause_s, 1), problem=str(problem)[:200]
+                )
+                self.stop.wait(pause_s * random.uniform(0.5, 1.5))
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+
+def nowhere(_: str) -> None:
+    """The checkpoint of a worker that nobody tests."""

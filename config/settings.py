@@ -1,0 +1,96 @@
+"""Settings, all of them from the environment, checked before anything starts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+class BadSetting(ValueError):
+    """A setting is missing or cannot be used; the message names it and says what is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one process is told.
+
+    ``database_url`` names the role the process runs as: cc_owner migrates and seeds, cc_worker ingests, cc_web serves.
+    """
+
+    database_url: str
+    mqtt_url: str | None
+    http_host: str
+    http_port: int
+    city: str
+    var: Path
+    secure_cookie: bool
+    batch_messages: int
+    linger_ms: float
+
+    def require_mqtt(self) -> str:
+        if self.mqtt_url is None:
+            raise BadSetting("CC_MQTT_URL is not set: give the broker as mqtt://user:password@host:port")
+        return self.mqtt_url
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Read and check every setting. Raises BadSetting, one clear line, on the first that is wrong."""
+    return Settings(
+        database_url=_url(environment, "CC_DATABASE_URL", ("postgresql",)) or _missing_database(),
+        mqtt_url=_url(environment, "CC_MQTT_URL", ("mqtt", "mqtts")),
+        http_host=environment.get("CC_HTTP_HOST", "127.0.0.1"),
+        http_port=int(_number(environment, "CC_HTTP_PORT", 8321, 0, 65_535)),
+        city=_city(environment.get("CC_CITY", "suqian")),
+        var=Path(environment.get("CC_VAR", "var")),
+        secure_cookie=_truth(environment, "CC_SECURE_COOKIE", default=False),
+        batch_messages=int(_number(environment, "CC_BATCH_MESSAGES", 2000, 1, 100_000)),
+        linger_ms=_number(environment, "CC_LINGER_MS", 5, 0, 1000),
+    )
+
+
+def _missing_database() -> str:
+    raise BadSetting("CC_DATABASE_URL is not set: give the database as postgresql://role:password@host:port/name")
+
+
+def _url(environment: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str | None:
+    text = environment.get(name)
+    if not text:
+        return None
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname
+        _ = parts.port
+    except ValueError as problem:
+        raise BadSetting(f"{name} is not an address ({problem})") from None
+    if parts.scheme not in schemes or not host:
+        raise BadSetting(f"{name} must look like {schemes[0]}://user:password@host:port, it begins with {text[:12]!r}")
+    return text
+
+
+def _number(environment: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
+    text = environment.get(name)
+    if not text:
+        return default
+    try:
+        number = float(text)
+    except ValueError:
+        raise BadSetting(f"{name} must be a number from {low:g} to {high:g}, it is {text!r}") from None
+    if not low <= number <= high:
+        raise BadSetting(f"{name} must be from {low:g} to {high:g}, it is {text}")
+    return number
+
+
+def _truth(environment: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = environment.get(name, "").lower()
+    if text in {"", "0", "1", "false", "true", "no", "yes"}:
+        return default if text == "" else text in {"1", "true", "yes"}
+    raise BadSetting(f"{name} must be yes or no, it is {text!r}")
+
+
+def _city(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9_-]{1,40}", name):
+        raise BadSetting(f"CC_CITY must be the name of a folder under config/, it is {name!r}")
+    return name

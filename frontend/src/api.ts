@@ -1,0 +1,102 @@
+/** The HTTP door: typed answers, problems as exceptions, one place that knows the addresses. */
+import type {
+  Camera,
+  Device,
+  MapDescription,
+  MoveName,
+  Page,
+  Region,
+  Session,
+  Step,
+  Summary,
+  Ticket,
+} from './contract'
+
+/** The server answered with a problem; `detail` says what was wrong and what to do. */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly title: string,
+    readonly detail: string,
+    readonly members: Record<string, unknown>,
+  ) {
+    super(detail || title || `HTTP ${status}`)
+  }
+}
+
+/** No answer came: the network or the server is away. */
+export class Unreachable extends Error {}
+
+const ANSWER_LIMIT_MS = 15_000
+
+async function request<Answer>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+  const response = await send(method, path, body, headers)
+  if (response.status === 204) return undefined as Answer
+  const text = await response.text()
+  const answer: unknown = text === '' ? {} : parse(text)
+  if (response.ok) return answer as Answer
+  const members = (typeof answer === 'object' && answer !== null ? answer : {}) as Record<string, unknown>
+  throw new Problem(response.status, String(members.title ?? response.statusText), String(members.detail ?? ''), members)
+}
+
+async function send(method: string, path: string, body: unknown, headers: Record<string, string>): Promise<Response> {
+  const withBody = body === undefined ? {} : { body: JSON.stringify(body) }
+  const sent = { Accept: 'application/json', ...(body === undefined ? {} : { 'Content-Type': 'application/json' }), ...headers }
+  try {
+    const signal = AbortSignal.timeout(ANSWER_LIMIT_MS)
+    return await fetch(`/api/v1${path}`, { method, headers: sent, credentials: 'same-origin', signal, ...withBody })
+  } catch (cause) {
+    throw new Unreachable('no answer', { cause })
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    // A proxy's own error page is not JSON; its status still tells what happened.
+    return {}
+  }
+}
+
+function query(filters: Record<string, string | number | boolean | null | undefined>): string {
+  const given = Object.entries(filters).filter(([, value]) => value !== undefined && value !== null && value !== '')
+  return given.length === 0 ? '' : `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`
+}
+
+async function everyPage<Item>(path: string, filters: Record<string, string | number>, limit: number): Promise<Item[]> {
+  const items: Item[] = []
+  let cursor: string | null = null
+  do {
+    const page: Page<Item> = await request('GET', `${path}${query({ ...filters, cursor })}`)
+    items.push(...page.items)
+    cursor = page.next
+  } while (cursor !== null && items.length < limit)
+  return items
+}
+
+/** A key that makes sending the same wish twice harmless. `randomUUID` is missing where a page is served without TLS. */
+export function newKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16))
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+const DEVICES_LIMIT = 20_000
+
+export const api = {
+  session: () => request<Session>('GET', '/session'),
+  login: (username: string, password: string) => request<Session>('POST', '/session', { username, password }),
+  logout: () => request<void>('DELETE', '/session'),
+  summary: () => request<Summary>('GET', '/summary'),
+  map: () => request<MapDescription>('GET', '/map'),
+  region: async (code: string) => (await request<Page<Region>>('GET', `/regions${query({ code })}`)).items[0] ?? null,
+  tickets: (filters: { status?: string; region?: string; cursor?: string; limit?: number }) =>
+    request<Page<Ticket>>('GET', `/tickets${query(filters)}`),
+  ticket: (id: string) => request<Ticket>('GET', `/tickets/${encodeURIComponent(id)}`),
+  steps: async (id: string) => (await request<Page<Step>>('GET', `/tickets/${encodeURIComponent(id)}/steps`)).items,
+  move: (id: string, wish: { move: MoveName; to?: string; reason?: string; version: number }, key: string) =>
+    request<Ticket>('POST', `/tickets/${encodeURIComponent(id)}/moves`, wish, { 'Idempotency-Key': key }),
+  cameras: () => everyPage<Camera>('/cameras', { limit: 500 }, DEVICES_LIMIT),
+  sensors: () => everyPage<Device>('/sensors', { limit: 500 }, DEVICES_LIMIT),
+}
+

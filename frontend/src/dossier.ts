@@ -1,0 +1,105 @@
+/** One ticket opened for reading and acting: the ticket with its allowed moves, its trail, and what went wrong last. */
+import { type Ref, computed, ref, shallowRef, watch } from 'vue'
+import { Problem, Unreachable, api, newKey } from './api'
+import type { Move, Step, Ticket } from './contract'
+import { live, mergeTicket } from './live'
+
+export interface Conflict {
+  mine: Ticket
+  current: Ticket
+}
+
+export function useDossier(id: Ref<string | null>) {
+  const answered = shallowRef<Ticket | null>(null)
+  const steps = shallowRef<Step[] | null>(null)
+  const error = shallowRef<Problem | Unreachable | null>(null)
+  const conflict = shallowRef<Conflict | null>(null)
+  const busy = ref(false)
+  /** A wish keeps its key until the server answered it, so that pressing again after a lost answer moves the ticket once. */
+  let wish = { about: '', key: '' }
+
+  const pushed = computed(() => (id.value ? (live.replica.value.shelves.ticket.get(id.value) ?? null) : null))
+  const ticket = computed(() => {
+    const known = answered.value?.id === id.value ? answered.value : null
+    if (!known || (pushed.value && pushed.value.version > known.version)) return pushed.value
+    return known
+  })
+  /** Moves belong to the version they were answered with; an older answer's moves are not offered. */
+  const moves = computed<Move[]>(() =>
+    answered.value && answered.value.id === id.value && answered.value.version === ticket.value?.version ? (answered.value.moves ?? []) : [],
+  )
+
+  async function load(): Promise<void> {
+    const asked = id.value
+    if (!asked) return
+    try {
+      const [loaded, trail] = await Promise.all([api.ticket(asked), api.steps(asked)])
+      if (asked !== id.value) return
+      answered.value = loaded
+      steps.value = trail
+      error.value = null
+      mergeTicket(loaded)
+    } catch (failure) {
+      if (asked === id.value) error.value = known(failure)
+    }
+  }
+
+  async function act(move: Move, choice: { to?: string; reason?: string }): Promise<boolean> {
+    const mine = ticket.value
+    if (!mine || busy.value) return false
+    const body = { move: move.move, version: mine.version, ...choice }
+    const about = JSON.stringify([mine.id, body])
+    if (wish.about !== about) wish = { about, key: newKey() }
+    busy.value = true
+    error.value = null
+    conflict.value = null
+    try {
+      const moved = await api.move(mine.id, body, wish.key)
+      answered.value = moved
+      mergeTicket(moved)
+      void load()
+      return true
+    } catch (failure) {
+      await explain(mine, known(failure))
+      return false
+    } finally {
+      busy.value = false
+    }
+  }
+
+  async function explain(mine: Ticket, failure: Problem | Unreachable): Promise<void> {
+    if (failure instanceof Problem && failure.status === 409 && failure.members.current) {
+      await load()
+      conflict.value = { mine, current: ticket.value ?? (failure.members.current as Ticket) }
+      return
+    }
+    error.value = failure
+  }
+
+  watch(
+    id,
+    () => {
+      answered.value = null
+      steps.value = null
+      error.value = null
+      conflict.value = null
+      void load()
+    },
+    { immediate: true },
+  )
+  watch(
+    () => pushed.value?.version,
+    (version) => {
+      if (version !== undefined && answered.value?.id === id.value && version > answered.value.version) void load()
+    },
+  )
+
+  return { ticket, moves, steps, error, conflict, busy, act, load }
+}
+
+export type Dossier = ReturnType<typeof useDossier>
+
+function known(failure: unknown): Problem | Unreachable {
+  if (failure instanceof Problem || failure instanceof Unreachable) return failure
+  throw failure
+}

@@ -1,0 +1,19 @@
+/** Which cells are coloured, and how strongly. */
+import type { Alert, Severity } from '../contract'
+
+/** The gravest open alert of each cell. */
+export function severityByCell(alerts: Iterable<Alert>): Map<string, Severity> {
+  const gravest = new Map<string, Severity>()
+  for (const alert of alerts) {
+    if (alert.ended_at !== null) continue
+    if (alert.severity > (gravest.get(alert.cell) ?? 0)) gravest.set(alert.cell, alert.severity)
+  }
+  return gravest
+}
+
+/** What changes on the map from one colouring to the next; null clears a cell. */
+export function recolour(before: ReadonlyMap<string, Severity>, after: ReadonlyMap<string, Severity>): [cell: string, severity: Severity | null][] {
+  const changed: [string, Severity | null][] = [...after].filter(([cell, severity]) => before.get(cell) !== severity)
+  for (const cell of before.keys()) if (!after.has(cell)) changed.push([cell, null])
+  return changed
+}

@@ -1,0 +1,212 @@
+/** The only door to MapLibre: the city as a map that shows tickets, alerts and devices, and tells what was clicked. */
+import { type GeoJSONSource, Map as MapLibre, Marker, NavigationControl, setWorkerUrl } from 'maplibre-gl'
+import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?url'
+import 'maplibre-gl/dist/maplibre-gl.css'
+import type { Alert, Bounds, Camera, Device, MapDescription, Severity, Ticket, Tier } from '../contract'
+import { recolour, severityByCell } from './cells'
+import { viewCone } from './cone'
+import type { Hit } from './drill'
+import { SHARPNESS, icons } from './icon'
+import type { LayerName } from './layer'
+import type { Palette } from './palette'
+import { LAYERS_OF, cityStyle } from './style'
+
+setWorkerUrl(workerUrl)
+
+export interface Wording {
+  inferred: string
+  zoom_in: string
+  zoom_out: string
+}
+
+export interface Listener {
+  ready(): void
+  failed(detail: string): void
+  choose(ticket: string): void
+  click(hits: Hit[]): void
+}
+
+const TICKET_ZOOM = 13
+const CONE_REACH_M = 60
+const PULSES_MS = 4_500
+
+export class CityView {
+  private readonly map: MapLibre
+  private colours: ReadonlyMap<string, Severity> = new Map()
+  private chosenCell: string | null = null
+  /** Work that waits until the style is there; null afterwards. */
+  private waiting: (() => void)[] | null = []
+
+  constructor(
+    place: HTMLElement,
+    description: MapDescription,
+    private readonly palette: Palette,
+    private readonly words: Wording,
+    private readonly listener: Listener,
+  ) {
+    this.map = new MapLibre({
+      container: place,
+      style: cityStyle(description, location.origin, palette, words.inferred),
+      bounds: description.bounds,
+      fitBoundsOptions: { padding: this.padding() },
+      minZoom: 6,
+      maxZoom: 18,
+      attributionControl: false,
+      dragRotate: false,
+      pitchWithRotate: false,
+      renderWorldCopies: false,
+      locale: { 'NavigationControl.ZoomIn': words.zoom_in, 'NavigationControl.ZoomOut': words.zoom_out },
+    })
+    this.map.touchZoomRotate.disableRotation()
+    this.map.addControl(new NavigationControl({ showCompass: false }), 'top-left')
+    this.map.once('style.load', () => this.begin())
+    this.map.once('idle', () => listener.ready())
+    this.map.on('click', (event) => this.click(event.point))
+    this.map.on('mousemove', (event) => this.point(event.point))
+    this.map.on('error', (event) => console.warn('map:', event.error.message))
+  }
+
+  remove(): void {
+    this.waiting = []
+    this.map.remove()
+  }
+
+  showTickets(tickets: readonly Ticket[]): void {
+    this.later(() =>
+      this.fill(
+        'tickets',
+        tickets.map((ticket) => point(ticket, { id: ticket.id, severity: ticket.severity })),
+      ),
+    )
+  }
+
+  showAlerts(alerts: Iterable<Alert>): void {
+    const after = severityByCell(alerts)
+    this.later(() => {
+      for (const [id, severity] of recolour(this.colours, after)) {
+        this.map.setFeatureState({ source: 'cells', sourceLayer: 'cells', id }, { severity: severity ?? 0 })
+      }
+      this.colours = after
+    })
+  }
+
+  showDevices(kind: 'cameras' | 'sensors', devices: readonly (Device | Camera)[]): void {
+    this.later(() => {
+      this.fill(
+        kind,
+        devices.map((device) => point(device, { id: device.id, state: device.state })),
+      )
+      if (kind === 'cameras') this.fill('cones', (devices as readonly Camera[]).flatMap(cone))
+    })
+  }
+
+  showLayers(shown: Record<LayerName, boolean>): void {
+    this.later(() => {
+      for (const [name, layers] of Object.entries(LAYERS_OF) as [LayerName, readonly string[]][]) {
+        for (const layer of layers) this.map.setLayoutProperty(layer, 'visibility', shown[name] ? 'visible' : 'none')
+      }
+    })
+  }
+
+  /** Bring a region into view and let what lies beside it step back; null: the account's whole region. */
+  look(bounds: Bounds, region: { code: string; tier: Tier } | null): void {
+    this.later(() => {
+      this.map.setFilter(
+        'outside',
+        region ? ['all', ['==', ['get', 'tier'], region.tier], ['!=', ['get', 'code'], region.code]] : ['literal', false],
+      )
+      this.map.fitBounds(bounds, { padding: this.padding(), duration: 700 })
+    })
+  }
+
+  /** Mark a ticket and its cell and fly there; `beside_px` of the map's right side are covered by a panel. */
+  choose(ticket: Ticket | null, beside_px: number): void {
+    this.later(() => {
+      this.fill('chosen', ticket ? [point(ticket, {})] : [])
+      this.markCell(ticket?.cell ?? null)
+      if (!ticket) return
+      this.map.flyTo({
+        center: [ticket.lng, ticket.lat],
+        zoom: Math.max(this.map.getZoom(), TICKET_ZOOM),
+        offset: [-beside_px / 2, 0],
+        duration: 900,
+      })
+    })
+  }
+
+  /** A ring that pulses three times where a grave ticket has just appeared, then goes. */
+  pulse(ticket: Ticket): void {
+    const ring = document.createElement('div')
+    ring.className = `pulse-ring severity-${ticket.severity}`
+    const marker = new Marker({ element: ring }).setLngLat([ticket.lng, ticket.lat]).addTo(this.map)
+    setTimeout(() => marker.remove(), PULSES_MS)
+  }
+
+  private begin(): void {
+    for (const [name, picture] of icons(this.palette)) this.map.addImage(name, picture, { pixelRatio: SHARPNESS })
+    const waiting = this.waiting ?? []
+    this.waiting = null
+    waiting.forEach((work) => work())
+  }
+
+  private later(work: () => void): void {
+    if (this.waiting) this.waiting.push(work)
+    else work()
+  }
+
+  private fill(source: string, features: GeoJSON.Feature[]): void {
+    this.map.getSource<GeoJSONSource>(source)?.setData({ type: 'FeatureCollection', features })
+  }
+
+  private markCell(cell: string | null): void {
+    const mark = (id: string, chosen: boolean) => this.map.setFeatureState({ source: 'cells', sourceLayer: 'cells', id }, { chosen })
+    if (this.chosenCell) mark(this.chosenCell, false)
+    if (cell) mark(cell, true)
+    this.chosenCell = cell
+  }
+
+  private padding() {
+    const unit = this.palette.text_px
+    return { top: unit * 2, bottom: unit * 5, left: unit * 2, right: unit * 2 }
+  }
+
+  private pinsAt(at: { x: number; y: number }) {
+    const reach = this.palette.text_px * 0.4
+    const box: [[number, number], [number, number]] = [
+      [at.x - reach, at.y - reach],
+      [at.x + reach, at.y + reach],
+    ]
+    return this.map.queryRenderedFeatures(box, { layers: ['pins'] })
+  }
+
+  private click(at: { x: number; y: number }): void {
+    const pin = this.pinsAt(at)[0]
+    if (pin?.properties.point_count) void this.open(pin.properties.cluster_id as number, pin.geometry as GeoJSON.Point)
+    else if (pin) this.listener.choose(String(pin.properties.id))
+    else this.listener.click(this.regionsAt(at))
+  }
+
+  private regionsAt(at: { x: number; y: number }): Hit[] {
+    return this.map
+      .queryRenderedFeatures([at.x, at.y], { layers: ['land'] })
+      .map(({ properties }) => ({ code: String(properties.code), tier: properties.tier as Tier }))
+  }
+
+  private async open(cluster: number, geometry: GeoJSON.Point): Promise<void> {
+    const zoom = (await this.map.getSource<GeoJSONSource>('tickets')?.getClusterExpansionZoom(cluster)) ?? this.map.getZoom() + 1
+    this.map.easeTo({ center: geometry.coordinates as [number, number], zoom })
+  }
+
+  private point(at: { x: number; y: number }): void {
+    this.map.getCanvas().style.cursor = this.waiting === null && this.pinsAt(at).length > 0 ? 'pointer' : ''
+  }
+}
+
+function point(place: { lng: number; lat: number }, properties: GeoJSON.GeoJsonProperties): GeoJSON.Feature {
+  return { type: 'Feature', geometry: { type: 'Point', coordinates: [place.lng, place.lat] }, properties }
+}
+
+function cone(camera: Camera): GeoJSON.Feature[] {
+  const ring = viewCone(camera, CONE_REACH_M)
+  return ring ? [{ type: 'Feature', geometry: { type: 'Polygon', coordinates: [ring] }, properties: {} }] : []
+}

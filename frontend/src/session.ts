@@ -1,0 +1,65 @@
+/** Who is logged in on this page. */
+import { computed, shallowRef } from 'vue'
+import { Problem, api } from './api'
+import type { City, Session, Tier } from './contract'
+import { recall, remember } from './remember'
+
+const session = shallowRef<Session | null>(null)
+/** True once the server was asked who this is. */
+let asked = false
+
+export const account = computed(() => session.value?.account ?? null)
+export const city = shallowRef<City | null>(recall<City>('city'))
+
+export const HOME: Record<Tier, string> = {
+  city: '/wall',
+  county: '/county',
+  township: '/county',
+  village: '/county',
+  grid: '/worker',
+}
+
+export async function whoAmI(): Promise<Session | null> {
+  if (!asked) {
+    try {
+      take(await api.session())
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error
+      showCity(error.members.city)
+    }
+    asked = true
+  }
+  return session.value
+}
+
+export async function login(username: string, password: string): Promise<Session> {
+  const answer = await api.login(username, password)
+  take(answer)
+  return answer
+}
+
+export async function logout(): Promise<void> {
+  try {
+    await api.logout()
+  } finally {
+    forget()
+  }
+}
+
+/** The server no longer knows this session. */
+export function forget(): void {
+  session.value = null
+}
+
+function take(answer: Session): void {
+  session.value = answer
+  asked = true
+  showCity(answer.city)
+}
+
+/** The login page names the city too: from the refusal where the server tells it, else from the last login here. */
+function showCity(value: unknown): void {
+  if (typeof value !== 'object' || value === null || !('name' in value)) return
+  city.value = value as City
+  remember('city', value)
+}

@@ -1,0 +1,44 @@
+/** Figures of the account's whole region, asked again when something changed and every quarter of a minute besides. */
+import { onScopeDispose, shallowRef, watch } from 'vue'
+import { Problem, Unreachable, api } from './api'
+import type { Summary } from './contract'
+import { live } from './live'
+
+const EVERY_MS = 15_000
+const AFTER_CHANGE_MS = 700
+
+export function useSummary() {
+  const summary = shallowRef<Summary | null>(null)
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let due_at = Infinity
+  let stopped = false
+
+  async function ask(): Promise<void> {
+    due_at = Infinity
+    try {
+      summary.value = await api.summary()
+    } catch (failure) {
+      // The old figures stay; the stale banner tells how old the screen is.
+      if (!(failure instanceof Problem || failure instanceof Unreachable)) throw failure
+    }
+    plan(EVERY_MS)
+  }
+
+  function plan(delay_ms: number): void {
+    const at = performance.now() + delay_ms
+    if (stopped || at >= due_at) return
+    clearTimeout(timer)
+    due_at = at
+    timer = setTimeout(() => void ask(), delay_ms)
+  }
+
+  watch([() => live.replica.value.shelves.ticket, () => live.replica.value.shelves.sensor, () => live.replica.value.shelves.camera], () =>
+    plan(AFTER_CHANGE_MS),
+  )
+  onScopeDispose(() => {
+    stopped = true
+    clearTimeout(timer)
+  })
+  void ask()
+  return summary
+}

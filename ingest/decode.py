@@ -1,0 +1,250 @@
+"""Messages into one batch of readings. A bad message is rejected with its reason and spoils nothing beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from ingest import quarantine as why
+from ingest.formats import native
+from ingest.message import Message, Reply
+from ingest.quarantine import Rejection
+from ingest.reading import AHEAD, DATUMS, LATE, NO_TIME, OUT_OF_RANGE, ReadingBatch
+from ingest.sensor import SENSOR_ID, Catalogue, Sensor
+
+LARGEST_PAYLOAD = 256 * 1024
+"""Bytes. A larger message is quarantined unread: no honest sensor needs it and parsing it would hold up the city."""
+LARGEST_OBSERVATION_COUNT = 1000
+AHEAD_AFTER_S = 300
+LATE_AFTER_S = 3600
+REMEMBERED_S = 900
+"""How long a stored message's key is kept in memory: the window in which a repeat is recognised without a query."""
+
+NO_POSITION = (float("nan"), float("nan"), 0)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Keys of messages stored lately (key -> receipt, epoch seconds). Changed only by ``remember``, after the commit."""
+
+    keys: dict[int, float] = field(default_factory=dict)
+
+    def remember(self, keys: Iterable[int], now: float) -> None:
+        """Take in the keys of a committed batch."""
+        self.keys.update(dict.fromkeys(keys, now))
+
+    def forget_before(self, horizon: float) -> None:
+        """Drop keys received before ``horizon``. Insertion order is receipt order, so the old ones come first."""
+        for key in [k for k, seen in self.keys.items() if seen < horizon]:
+            del self.keys[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A reading whose repeat memory cannot exclude: its device time is older than the memory reaches."""
+
+    key: int
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a batch of messages held. ``keys`` are new and are remembered after the commit."""
+
+    batch: ReadingBatch
+    rejections: list[Rejection]
+    replies: list[Reply]
+    keys: list[int]
+    doubts: list[Doubt]
+    repeated: int
+
+
+def topic_parts(topic: str) -> tuple[str, str, str] | None:
+    """(county, source, rest) of a topic ``cc/v1/{county}/{source}/{rest…}``, None for any other."""
+    parts = topic.split("/", 4)
+    if len(parts) != 5 or parts[0] != "cc" or parts[1] != "v1":
+        return None
+    return parts[2], parts[3], parts[4]
+
+
+def decode(messages: Sequence[Message], catalogue: Catalogue, memory: Memory) -> Decoded:
+    """Decode the messages that carry readings (``…/reading``, ``…/state``).
+
+    Rows come out in message order. Repeats of what ``memory`` or this very batch holds are left out and counted.
+    """
+    decoder = _Decoder(catalogue, memory)
+    for index, message in enumerate(messages):
+        try:
+            decoder.take(index, message)
+        except native.Unreadable as problem:
+            decoder.reject(index, problem.reason, problem.detail)
+    return decoder.done()
+
+
+class _Decoder:
+    def __init__(self, catalogue: Catalogue, memory: Memory) -> None:
+        self.catalogue = catalogue
+        self.memory = memory
+        self.rows: list[tuple[Any, ...]] = []
+        self.rejections: list[Rejection] = []
+        self.replies: list[Reply] = []
+        self.keys: dict[int, None] = {}
+        self.doubts: list[Doubt] = []
+        self.repeated = 0
+        self.county: str | None = None
+        self.source: str | None = None
+
+    def done(self) -> Decoded:
+        return Decoded(
+            ReadingBatch.of(self.rows), self.rejections, self.replies, list(self.keys), self.doubts, self.repeated
+        )
+
+    def reject(self, index: int, reason: str, detail: str) -> None:
+        self.rejections.append(Rejection(index, reason, detail, self.county, self.source))
+
+    def take(self, index: int, message: Message) -> None:
+        sensor, rest = self._sensor(message)
+        if len(message.payload) > LARGEST_PAYLOAD:
+            size = len(message.payload)
+            raise native.Unreadable(why.OVERSIZED, f"{size} bytes, the largest accepted is {LARGEST_PAYLOAD}")
+        if rest == "state":
+            self._take_state(index, message, sensor)
+            return
+        objects = native.split(message.payload)
+        if len(objects) > LARGEST_OBSERVATION_COUNT:
+            raise native.Unreadable(why.OVERSIZED, f"{len(objects)} objects, at most {LARGEST_OBSERVATION_COUNT}")
+        rejected_before = len(self.rejections)
+        wanted = message.response_topic is not None
+        stored: list[str | int | None] = []
+        for raw in objects:
+            try:
+                observation = native.read(raw)
+                wanted |= observation.ack
+                if self._take_observation(index, message, sensor, observation, raw):
+                    stored.append(observation.id)
+            except native.Unreadable as problem:
+                self.reject(index, problem.reason, problem.detail)
+        if wanted:
+            self._reply(message, sensor, stored, self.rejections[rejected_before:])
+
+    def _sensor(self, message: Message) -> tuple[Sensor, str]:
+        self.county = self.source = None
+        parts = topic_parts(message.topic)
+        if parts is None or not SENSOR_ID.fullmatch(parts[1]) or parts[2] not in {"reading", "state"}:
+            raise native.Unreadable(why.BAD_TOPIC, f"topic {message.topic[:200]!r} is not cc/v1/COUNTY/SENSOR/reading")
+        self.county, self.source, rest = parts
+        sensor = self.catalogue.sensors.get(self.source)
+        if sensor is None:
+            raise native.Unreadable(
+                why.UNKNOWN_SENSOR, f"sensor {self.source} is not in the catalogue: import it first"
+            )
+        if sensor.county != self.county:
+            raise native.Unreadable(
+                why.WRONG_COUNTY, f"topic says county {self.county}, the catalogue has {sensor.id} in {sensor.county}"
+            )
+        return sensor, rest
+
+    def _take_state(self, index: int, message: Message, sensor: Sensor) -> None:
+        states = {b"online": 1.0, b"offline": 0.0}
+        if message.payload not in states:
+            raise native.Unreadable(why.WRONG_TYPE, "state must be the word online or offline")
+        received_us = round(message.received_at * 1_000_000)
+        key = _key(sensor.id, message.payload, str(received_us).encode())
+        self._add(index, sensor, "online", states[message.payload], received_us, received_us, key, NO_TIME, NO_POSITION)
+
+    def _take_observation(
+        self, index: int, message: Message, sensor: Sensor, observation: native.Observation, raw: bytes
+    ) -> bool:
+        """Whether the observation is stored: now, or already as the repeat of an earlier one."""
+        received_us = round(message.received_at * 1_000_000)
+        at_us = native.instant_us(observation.at)
+        key, named = _name(sensor, observation, raw)
+        if (named or message.duplicate) and (key in self.keys or key in self.memory.keys):
+            self.repeated += 1
+            return True
+        flags = 0 if at_us is not None else NO_TIME
+        at_us = received_us if at_us is None else at_us
+        flags |= AHEAD if at_us - received_us > AHEAD_AFTER_S * 1_000_000 else 0
+        flags |= LATE if received_us - at_us > LATE_AFTER_S * 1_000_000 else 0
+        position = _position(observation)
+        taken = 0
+        for name, value in native.finite(observation.values):
+            taken += self._add(index, sensor, name, value, at_us, received_us, key, flags, position)
+        if taken:
+            self.keys[key] = None
+            if named and received_us - at_us > REMEMBERED_S * 1_000_000:
+                self.doubts.append(Doubt(key, at_us))
+        return taken > 0
+
+    def _add(
+        self,
+        index: int,
+        sensor: Sensor,
+        name: str,
+        value: float | None,
+        at_us: int,
+        received_us: int,
+        key: int,
+        flags: int,
+        position: tuple[float, float, int],
+    ) -> bool:
+        quantity = self.catalogue.quantities.get(name)
+        if quantity is None or (name not in sensor.quantities and name != "online"):
+            self.reject(index, why.UNKNOWN_QUANTITY, f"the catalogue has no {name[:64]!r} for sensor {sensor.id}")
+            return False
+        if value is None:
+            self.reject(index, why.NOT_A_NUMBER, f"{name} is too large for a number")
+            return False
+        if not quantity.low <= value <= quantity.high:
+            flags |= OUT_OF_RANGE
+        self.rows.append((sensor.n, quantity.n, value, at_us, received_us, key, flags, *position, index))
+        return True
+
+    def _reply(
+        self,
+        message: Message,
+        sensor: Sensor,
+        stored: Sequence[str | int | None],
+        rejections: Sequence[Rejection],
+    ) -> None:
+        body: Mapping[str, Any] = {
+            "stored": len(stored),
+            "ids": stored,
+            "rejected": [{"reason": r.reason, "detail": r.detail} for r in rejections],
+        }
+        own = f"cc/v1/{sensor.county}/{sensor.id}/ack"
+        # A response topic outside the sensor's own would let it publish, through us, where its account may not.
+        asked = message.response_topic or own
+        topic = asked if asked == own or asked.startswith(own + "/") else own
+        self.replies.append(Reply(topic, msgspec.json.encode(body), message.correlation))
+
+
+def _position(observation: native.Observation) -> tuple[float, float, int]:
+    """Longitude, latitude and datum as sent; NaN when the message carries none. Raises Unreadable."""
+    if observation.lng is None or observation.lat is None:
+        return NO_POSITION
+    if observation.datum not in DATUMS:
+        raise native.Unreadable(why.WRONG_TYPE, f"datum {observation.datum[:20]!r} is unknown: use {', '.join(DATUMS)}")
+    if not (-180 <= observation.lng <= 180 and -90 <= observation.lat <= 90):
+        raise native.Unreadable(why.OUTSIDE_CITY, f"position {observation.lng}, {observation.lat} is not on the earth")
+    return observation.lng, observation.lat, DATUMS.index(observation.datum)
+
+
+def _name(sensor: Sensor, observation: native.Observation, raw: bytes) -> tuple[int, bool]:
+    """The key of an observation, and whether it names the observation by itself.
+
+    With an id or a time of its own, equal means the same observation. With neither, two equal payloads may be two honest
+    observations, so only the broker's DUP flag makes the second one a repeat.
+    """
+    if observation.id is not None:
+        return _key(sensor.id, b"id", str(observation.id).encode()), True
+    return _key(sensor.id, b"raw", raw), observation.at is not None
+
+
+def _key(sensor: str, kind: bytes, name: bytes) -> int:
+    digest = blake2b(b"\0".join((sensor.encode(), kind, name)), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)

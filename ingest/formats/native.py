@@ -1,0 +1,102 @@
+"""The product's own JSON format: an object, or a list of objects, of values by quantity.
+
+``{"id": "…", "at": "2026-11-23T10:00:00+08:00" | epoch ms, "values": {"water_depth": 0.18}, "lng"?, "lat"?, "datum"?, "ack"?}``
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+import msgspec
+
+from ingest.quarantine import BAD_TIME, MALFORMED, NOT_A_NUMBER, WRONG_TYPE
+
+_NOT_JSON_NUMBER = re.compile(rb"[:\[,]\s*-?(NaN|Infinity|nan|inf)\b")
+_EARLIEST_MS = 946_684_800_000  # 2000-01-01: a device that reports less has lost its clock
+_LATEST_MS = 4_102_444_800_000  # 2100-01-01
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """One object of a native payload, as sent. ``raw`` holds its bytes, which name it when it has no id."""
+
+    values: dict[str, float]
+    id: str | int | None = None
+    at: str | int | float | None = None
+    lng: float | None = None
+    lat: float | None = None
+    datum: str = "CGCS2000"
+    ack: bool = False
+
+
+class Unreadable(ValueError):
+    """A payload, or an object in it, is not what the format says."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+_objects = msgspec.json.Decoder(list[msgspec.Raw])
+_observation = msgspec.json.Decoder(Observation)
+
+
+def split(payload: bytes) -> list[bytes]:
+    """The objects of a payload as bytes, one each. Raises Unreadable when it is no JSON at all."""
+    if not payload.lstrip().startswith(b"["):
+        return [payload]
+    try:
+        return [bytes(raw) for raw in _objects.decode(payload)]
+    except msgspec.DecodeError as problem:
+        raise _unreadable(payload, problem) from None
+
+
+def read(raw: bytes) -> Observation:
+    """One object. Raises Unreadable."""
+    try:
+        observation = _observation.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as problem:
+        raise _unreadable(raw, problem) from None
+    if not observation.values:
+        raise Unreadable(WRONG_TYPE, "values is empty: give at least one quantity")
+    return observation
+
+
+def finite(values: dict[str, float]) -> Iterator[tuple[str, float | None]]:
+    """Each quantity with its value, None where the value overflowed to infinity."""
+    for name, value in values.items():
+        yield name, value if abs(value) != float("inf") else None
+
+
+def instant_us(at: str | int | float | None) -> int | None:
+    """Epoch microseconds of a device time, None when the message had none. Raises Unreadable(BAD_TIME)."""
+    if at is None:
+        return None
+    if isinstance(at, str):
+        return _text_instant_us(at)
+    if not _EARLIEST_MS <= at <= _LATEST_MS:
+        raise Unreadable(BAD_TIME, f"at is {at}: give epoch milliseconds between the years 2000 and 2100")
+    return round(at * 1000)
+
+
+def _text_instant_us(at: str) -> int:
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        raise Unreadable(BAD_TIME, f"at is {at[:40]!r}: give an RFC 3339 time or epoch milliseconds") from None
+    if moment.tzinfo is None:
+        raise Unreadable(BAD_TIME, f"at is {at[:40]!r}: a local time needs its offset, such as +08:00")
+    milliseconds = moment.timestamp() * 1000
+    if not _EARLIEST_MS <= milliseconds <= _LATEST_MS:
+        raise Unreadable(BAD_TIME, f"at is {at[:40]!r}: give a time between the years 2000 and 2100")
+    return round(milliseconds * 1000)
+
+
+def _unreadable(raw: bytes, problem: Exception) -> Unreadable:
+    if _NOT_JSON_NUMBER.search(raw):
+        return Unreadable(NOT_A_NUMBER, "the payload holds NaN or Infinity, which JSON does not have")
+    if isinstance(problem, msgspec.ValidationError):
+        return Unreadable(WRONG_TYPE, str(problem))
+    return Unreadable(MALFORMED, f"the payload is not JSON: {problem}")

@@ -1,0 +1,130 @@
+"""The only door to the broker, and the only file that knows paho.
+
+A message is acknowledged when we say so, which is after its commit. The broker may have ``RECEIVE_MAXIMUM`` of them
+unacknowledged, so a worker that cannot store makes the broker wait instead of filling its own memory.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from ingest.message import Message, Origin, Reply
+
+RECEIVE_MAXIMUM = 10_000
+SESSION_EXPIRY_S = 7 * 24 * 3600
+SUBSCRIPTIONS = ("cc/v1/+/+/reading", "cc/v1/+/+/state", "cc/v1/+/+/raw/#")
+
+
+def connect_client(url: str, client_id: str, *, manual_ack: bool = False) -> paho.Client:
+    """A client for ``mqtt://user:password@host:port``, not yet connected; it reconnects by itself once started."""
+    parts = urlsplit(url)
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5, manual_ack=manual_ack)
+    if parts.username:
+        client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
+    if parts.scheme == "mqtts":
+        client.tls_set()
+    client.reconnect_delay_set(min_delay=1, max_delay=15)
+    client.connect_timeout = 5.0
+    return client
+
+
+class Inbox:
+    """Messages as they come, to be taken in batches and acknowledged after the commit."""
+
+    def __init__(self, url: str, client_id: str) -> None:
+        parts = urlsplit(url)
+        self._where = (parts.hostname or "127.0.0.1", parts.port or (8883 if parts.scheme == "mqtts" else 1883))
+        self._waiting: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._connections = 0
+        self._connected = threading.Event()
+        self.refused: str | None = None
+        self._client = connect_client(url, client_id, manual_ack=True)
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has us subscribed now."""
+        return self._connected.is_set()
+
+    def open(self) -> None:
+        """Start to connect, and to reconnect for ever. Returns at once: the broker may be away."""
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        properties.ReceiveMaximum = RECEIVE_MAXIMUM
+        self._client.connect_async(*self._where, keepalive=30, clean_start=False, properties=properties)
+        self._client.loop_start()
+
+    def close(self) -> None:
+        """Leave. What is not acknowledged comes again at the next start."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def take(self, most: int, wait_s: float, linger_s: float) -> list[Message]:
+        """Up to ``most`` messages: waits ``wait_s`` for the first, then ``linger_s`` for company."""
+        try:
+            batch = [self._waiting.get(timeout=wait_s)]
+        except queue.Empty:
+            return []
+        until = time.monotonic() + linger_s
+        while len(batch) < most:
+            try:
+                batch.append(self._waiting.get(timeout=max(0.0, until - time.monotonic())))
+            except queue.Empty:
+                break
+        return batch
+
+    def acknowledge(self, messages: Iterable[Message]) -> None:
+        """Tell the broker that these are stored for good."""
+        for message in messages:
+            origin = message.origin
+            # After a reconnect the number may already stand for another message: then the broker sends this one again,
+            # and its key shows that it is stored.
+            if origin is not None and origin.qos and origin.connection == self._connections:
+                self._client.ack(origin.message_id, origin.qos)
+
+    def publish(self, replies: Iterable[Reply]) -> None:
+        """Send receipts. A receipt that is lost costs its producer one repeat, which is harmless."""
+        for reply in replies:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            if reply.correlation is not None:
+                properties.CorrelationData = reply.correlation
+            self._client.publish(reply.topic, reply.payload, qos=1, properties=properties)
+
+    def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self.refused = f"the broker refused the connection: {reason}"
+            return
+        self.refused = None
+        self._connections += 1
+        client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in SUBSCRIPTIONS])
+        self._connected.set()
+
+    def _on_disconnect(self, *_: Any) -> None:
+        self._connected.clear()
+
+    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        properties = message.properties
+        self._waiting.put(
+            Message(
+                topic=message.topic,
+                payload=bytes(message.payload),
+                received_at=time.time(),
+                duplicate=message.dup,
+                response_topic=getattr(properties, "ResponseTopic", None),
+                correlation=getattr(properties, "CorrelationData", None),
+                origin=Origin(message.mid, message.qos, self._connections),
+            )
+        )

@@ -1,0 +1,34 @@
+"""Messages that could not be used, kept with the reason, so that nothing is dropped in silence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+MALFORMED: Final = "malformed"
+OVERSIZED: Final = "oversized"
+WRONG_TYPE: Final = "wrong_type"
+NOT_A_NUMBER: Final = "not_a_number"
+BAD_TIME: Final = "bad_time"
+BAD_TOPIC: Final = "bad_topic"
+UNKNOWN_FORMAT: Final = "unknown_format"
+UNKNOWN_SENSOR: Final = "unknown_sensor"
+UNKNOWN_CAMERA: Final = "unknown_camera"
+UNKNOWN_QUANTITY: Final = "unknown_quantity"
+WRONG_COUNTY: Final = "wrong_county"
+OUTSIDE_CITY: Final = "outside_city"
+NOT_STORED: Final = "not_stored"
+
+KEPT_BYTES: Final = 65_536
+"""How much of a payload quarantine keeps: enough to see what it was, bounded so that a flood cannot fill the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a message, or one object in it, was not used. ``message`` is its index in the batch."""
+
+    message: int
+    reason: str
+    detail: str
+    county: str | None = None
+    source: str | None = None

@@ -1,0 +1,288 @@
+"""Sensors, readings and quarantine in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import numpy as np
+from geoalchemy2 import Geometry
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    Connection,
+    DateTime,
+    Double,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from config.database import Policy, metadata, within
+from ingest.decode import Doubt
+from ingest.message import Message
+from ingest.quarantine import KEPT_BYTES, Rejection
+from ingest.reading import Column as Numbers
+from ingest.reading import ReadingBatch
+from ingest.sensor import Catalogue, Quantity, Sensor
+
+Instant = DateTime(timezone=True)
+Path = Text(collation="C")
+
+quantities = Table(
+    "quantities",
+    metadata,
+    Column("n", SmallInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False, unique=True),
+    Column("unit", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("title_en", Text, nullable=False),
+    Column("low", Double, nullable=False),
+    Column("high", Double, nullable=False),
+)
+
+sensors = Table(
+    "sensors",
+    metadata,
+    Column("n", Integer, Identity(start=1_000_000), primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("county", Text, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("cell", Text, nullable=False),
+    Column("scope", Path, nullable=False, index=True),
+    Column("domain", Text, nullable=False),
+    Column("quantities", ARRAY(Text), nullable=False),
+    Column("geom", Geometry("POINT", srid=4490, spatial_index=True)),
+    Column("interval_s", Double, nullable=False),
+    Column("state", Text, nullable=False, server_default="unknown"),
+    Column("state_since", Instant),
+    Column("last_received_at", Instant),
+    Column("latest", JSONB, nullable=False, server_default="{}"),
+    Column("version", Integer, nullable=False, server_default="1"),
+)
+
+readings = Table(
+    "readings",
+    metadata,
+    Column("received_at", Instant, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("sensor", Integer, nullable=False),
+    Column("quantity", SmallInteger, nullable=False),
+    Column("value", Double, nullable=False),
+    Column("key", BigInteger, nullable=False),
+    Column("flags", SmallInteger, nullable=False),
+    Column("cell", Integer, nullable=False),
+    Index("ix_readings_received_at", "received_at", postgresql_using="brin"),
+    Index("ix_readings_at", "at", postgresql_using="brin"),
+    postgresql_partition_by="RANGE (received_at)",
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("received_at", Instant, nullable=False, index=True),
+    Column("topic", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("county", Text),
+    Column("source", Text),
+    Column("scope", Path, nullable=False, index=True),
+)
+
+policies = (
+    Policy("sensors", within("scope")),
+    Policy("readings", "sensor = ANY (ARRAY(SELECT n FROM sensors))"),
+    Policy("quarantine", within("scope")),
+)
+
+_PG_EPOCH = np.datetime64("2000-01-01", "us")
+_COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_COPY_TRAILER = b"\xff\xff"
+# One row of binary COPY: a field count, then each field as length and big-endian value. All widths are fixed, so a whole
+# batch is one structured array and one memory copy (PostgreSQL documentation, COPY, "Binary Format").
+_ROW = np.dtype(
+    [("fields", ">i2")]
+    + [
+        item
+        for name, kind, size in (
+            ("received_at", ">i8", 8),
+            ("at", ">i8", 8),
+            ("sensor", ">i4", 4),
+            ("quantity", ">i2", 2),
+            ("value", ">f8", 8),
+            ("key", ">i8", 8),
+            ("flags", ">i2", 2),
+            ("cell", ">i4", 4),
+        )
+        for item in ((f"{name}_size", ">i4"), (name, kind))
+        if size
+    ]
+)
+_SIZES = {"received_at": 8, "at": 8, "sensor": 4, "quantity": 2, "value": 8, "key": 8, "flags": 2, "cell": 4}
+
+
+def binary_rows(batch: ReadingBatch, cell: Numbers) -> bytes:
+    """The batch as the body of a binary COPY into ``readings``. ``cell`` int32: number of the merged cell, 0 for none."""
+    rows = np.empty(len(batch), dtype=_ROW)
+    rows["fields"] = len(_SIZES)
+    for name, size in _SIZES.items():
+        rows[f"{name}_size"] = size
+        rows[name] = cell if name == "cell" else _wire(getattr(batch, name))
+    return rows.tobytes()
+
+
+def _wire(column: Numbers) -> Numbers:
+    if column.dtype.kind == "M":
+        return (column - _PG_EPOCH).astype("i8")
+    return column
+
+
+def save_readings(connection: Connection, batch: ReadingBatch, cell: Numbers) -> None:
+    """COPY a batch into its day's partition."""
+    if not len(batch):
+        return
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    names = ", ".join(_SIZES)
+    with driver.cursor() as cursor, cursor.copy(f"COPY readings ({names}) FROM STDIN (FORMAT binary)") as copy:
+        copy.write(_COPY_HEADER + binary_rows(batch, cell) + _COPY_TRAILER)
+
+
+def save_quarantine(
+    connection: Connection,
+    messages: Sequence[Message],
+    rejections: Iterable[Rejection],
+    scopes: Mapping[str, str],
+    root: str,
+) -> None:
+    """Keep what was rejected. ``scopes``: region path by county code; what names no known county is the city's to see."""
+    rows = [
+        {
+            "received_at": datetime.fromtimestamp(messages[r.message].received_at, UTC),
+            "topic": messages[r.message].topic[:1000].replace("\0", "�"),
+            "payload": messages[r.message].payload[:KEPT_BYTES],
+            "size": len(messages[r.message].payload),
+            "reason": r.reason,
+            "detail": r.detail[:1000].replace("\0", "�"),
+            "county": r.county and r.county[:64].replace("\0", "�"),
+            "source": r.source and r.source[:64].replace("\0", "�"),
+            "scope": scopes.get(r.county or "", root),
+        }
+        for r in rejections
+    ]
+    if rows:
+        connection.execute(quarantine.insert(), rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """What is newest of one sensor: values by quantity name, as ``{"value", "at", "received_at"}``."""
+
+    n: int
+    values: Mapping[str, Mapping[str, Any]]
+    received_at: datetime
+
+
+def save_latest(connection: Connection, latest: Sequence[Latest]) -> None:
+    """Bring the sensors' newest values up to date."""
+    if latest:
+        connection.execute(
+            text(
+                "UPDATE sensors s SET latest = s.latest || v.latest, last_received_at = v.received_at"
+                " FROM unnest(CAST(:n AS int[]), CAST(:latest AS jsonb[]), CAST(:at AS timestamptz[]))"
+                " AS v(n, latest, received_at) WHERE s.n = v.n"
+            ),
+            {
+                "n": [item.n for item in latest],
+                "latest": [msgspec.json.encode(item.values).decode() for item in latest],
+                "at": [item.received_at for item in latest],
+            },
+        )
+
+
+def save_states(connection: Connection, changes: Sequence[tuple[int, str, datetime]]) -> dict[int, int]:
+    """Write (sensor number, new state, since when); returns the new version by sensor number."""
+    if not changes:
+        return {}
+    found = connection.execute(
+        text(
+            "UPDATE sensors s SET state = v.state, state_since = v.since, version = s.version + 1"
+            " FROM unnest(CAST(:n AS int[]), CAST(:state AS text[]), CAST(:since AS timestamptz[]))"
+            " AS v(n, state, since) WHERE s.n = v.n RETURNING s.n, s.version"
+        ),
+        {
+            "n": [n for n, _, _ in changes],
+            "state": [state for _, state, _ in changes],
+            "since": [since for _, _, since in changes],
+        },
+    )
+    return dict(found.tuples().all())
+
+
+def load_catalogue(connection: Connection) -> Catalogue:
+    """Every sensor and quantity."""
+    found = connection.execute(
+        text(
+            "SELECT n, id, name, county, region, cell, scope, domain, quantities,"
+            " ST_X(geom) AS lng, ST_Y(geom) AS lat, interval_s"
+            " FROM sensors ORDER BY n"
+        )
+    )
+    return Catalogue.of(
+        (Sensor(**{**row._mapping, "quantities": tuple(row.quantities)}) for row in found),
+        (Quantity(*row) for row in connection.execute(quantities.select().order_by(quantities.c.n))),
+    )
+
+
+def load_silence(connection: Connection) -> dict[int, tuple[str, datetime | None]]:
+    """(state, last receipt) by sensor number."""
+    found = connection.execute(text("SELECT n, state, last_received_at FROM sensors"))
+    return {n: (state, seen) for n, state, seen in found}
+
+
+def load_keys(connection: Connection, since: datetime) -> dict[int, float]:
+    """Message keys stored since ``since`` with their receipt (epoch seconds): the memory a restarted worker begins with."""
+    found = connection.execute(
+        text(
+            "SELECT key, extract(epoch FROM received_at)::float8 FROM readings WHERE received_at >= :since ORDER BY 2"
+        ),
+        {"since": since},
+    )
+    return dict(found.tuples().all())
+
+
+def stored_keys(connection: Connection, doubts: Sequence[Doubt]) -> set[int]:
+    """Which of the doubtful keys are stored already, searched around their device times."""
+    if not doubts:
+        return set()
+    times = [doubt.at_us for doubt in doubts]
+    found = connection.execute(
+        text("SELECT key FROM readings WHERE at BETWEEN :first AND :last AND key = ANY (:keys)"),
+        {
+            "first": datetime.fromtimestamp(min(times) / 1e6 - 1, UTC),
+            "last": datetime.fromtimestamp(max(times) / 1e6 + 1, UTC),
+            "keys": [doubt.key for doubt in doubts],
+        },
+    )
+    return set(found.scalars())
+
+
+def ensure_partitions(connection: Connection, today: datetime, days: int = 3) -> None:
+    """Make the partitions of ``today`` (UTC) and the days after it."""
+    for ahead in range(days):
+        day = (today + timedelta(days=ahead)).date()
+        connection.execute(text("SELECT make_reading_partition(:day)"), {"day": day})

@@ -1,0 +1,71 @@
+"""Alerts: what a rule says of one source, from the moment it holds until it no longer does.
+
+These are our own alarms (告警), never statutory warnings (预警): those are published by an authority.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID, uuid5
+
+NAMESPACE = UUID("6b1f2f0c-3f0e-4d0a-9a53-9d3f0b7f6a11")
+"""Ids below it are derived, so that the same cause has the same id however often it is computed."""
+
+
+class Change(StrEnum):
+    """What happened to an alert."""
+
+    RAISED = "raised"
+    GREW = "grew"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an alert comes from: a sensor or a camera."""
+
+    kind: str
+    id: str
+    name: str
+    cell: str
+    region: str
+    scope: str
+    lng: float
+    lat: float
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Times are epoch microseconds (UTC). ``value`` and ``threshold`` in ``unit``; severity 1 提示 to 4 紧急."""
+
+    id: UUID
+    rule: str
+    rule_version: int
+    source: Source
+    domain: str
+    category: str
+    severity: int
+    title: str
+    title_en: str
+    quantity: str
+    unit: str
+    value: float
+    threshold: float
+    raised_at_us: int
+    at_us: int
+    ended_at_us: int | None = None
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AlertChange:
+    """One phase change, with the alert as it is after it."""
+
+    change: Change
+    alert: Alert
+
+
+def alert_id(rule: str, source: str, cause: str) -> UUID:
+    """The id of the alert that ``cause`` (the key of a reading, the id of a camera event) raises."""
+    return uuid5(NAMESPACE, f"alert\0{rule}\0{source}\0{cause}")
