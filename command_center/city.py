@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import numpy.typing as npt
 from sqlalchemy import Connection
 
 from command_center.ticket import dispatch
-from command_center.ticket.dispatch import DispatchTable
+from command_center.ticket.dispatch import BadDispatchTable, DispatchTable
+from config.settings import BadSetting
 from gis.locate import Cells, homes
 from gis.region import RegionTree
 from gis.store import load_cells, load_regions
@@ -72,11 +74,22 @@ def load_city(connection: Connection, pack: str, today: date) -> City:
 
 
 def rule_packs(pack: str) -> dict[str, str]:
-    """The rule files of a data pack, by name."""
-    folder = files("config") / pack / "rules"
-    return {item.name: item.read_text("utf-8") for item in folder.iterdir() if item.name.endswith(".yaml")}
+    """The rule files of a data pack, by name. Raises BadSetting."""
+    found = _pack(pack).joinpath("rules").iterdir()
+    return {item.name: item.read_text("utf-8") for item in found if item.name.endswith(".yaml")}
 
 
 def dispatch_table(pack: str) -> DispatchTable:
-    """The dispatch table of a data pack. Raises BadDispatchTable."""
-    return dispatch.read((files("config") / pack / "dispatch.yaml").read_text("utf-8"))
+    """The dispatch table of a data pack. Raises BadSetting."""
+    try:
+        return dispatch.read(_pack(pack).joinpath("dispatch.yaml").read_text("utf-8"))
+    except BadDispatchTable as problem:
+        raise BadSetting(f"config/{pack}/dispatch.yaml: {problem}") from None
+
+
+def _pack(name: str) -> Traversable:
+    folder = files("config").joinpath(name)
+    for needed in ("rules", "dispatch.yaml", "quantities.yaml"):
+        if not folder.joinpath(needed).is_dir() and not folder.joinpath(needed).is_file():
+            raise BadSetting(f"CC_CITY={name}: config/{name}/{needed} is missing")
+    return folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Column, Connection, DateTime, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -46,3 +47,11 @@ def last_beat(connection: Connection, process: str) -> Heartbeat:
         text("SELECT at, data_at FROM heartbeats WHERE process = :process"), {"process": process}
     ).one_or_none()
     return Heartbeat(None, None) if row is None else Heartbeat(row.at, row.data_at)
+
+
+def figures_of(connection: Connection, process: str) -> dict[str, Any]:
+    """The figures of a process's newest heartbeat, empty when it never beat."""
+    found: dict[str, Any] | None = connection.execute(
+        text("SELECT figures FROM heartbeats WHERE process = :process"), {"process": process}
+    ).scalar_one_or_none()
+    return found or {}

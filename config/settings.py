@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 
 class BadSetting(ValueError):
@@ -27,6 +28,7 @@ class Settings:
     city: str
     var: Path
     secure_cookie: bool
+    time_zone: str
     batch_messages: int
     linger_ms: float
 
@@ -46,6 +48,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         city=_city(environment.get("CC_CITY", "suqian")),
         var=Path(environment.get("CC_VAR", "var")),
         secure_cookie=_truth(environment, "CC_SECURE_COOKIE", default=False),
+        time_zone=_time_zone(environment.get("CC_TIME_ZONE", "Asia/Shanghai")),
         batch_messages=int(_number(environment, "CC_BATCH_MESSAGES", 2000, 1, 100_000)),
         linger_ms=_number(environment, "CC_LINGER_MS", 5, 0, 1000),
     )
@@ -88,6 +91,12 @@ def _truth(environment: Mapping[str, str], name: str, *, default: bool) -> bool:
     if text in {"", "0", "1", "false", "true", "no", "yes"}:
         return default if text == "" else text in {"1", "true", "yes"}
     raise BadSetting(f"{name} must be yes or no, it is {text!r}")
+
+
+def _time_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise BadSetting(f"CC_TIME_ZONE must be a zone such as Asia/Shanghai, it is {name!r}")
+    return name
 
 
 def _city(name: str) -> str:

@@ -18,5 +18,5 @@ export default defineConfig({
       '/socket.io': { target: product, ws: true },
     },
   },
-  test: { include: ['src/**/*.test.ts'], environment: 'node' },
+  test: { include: ['tests/**/*.test.ts'], environment: 'node' },
 })

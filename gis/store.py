@@ -72,8 +72,9 @@ water = Table(
 )
 
 policies = (
-    # An account may see the regions above its own by name and outline: its breadcrumb. Nothing beside it.
-    Policy("regions", f"{within('scope')} OR starts_with({SCOPE}, scope)"),
+    # An account may see the regions above its own by name and outline: its breadcrumb. Nothing beside it. The city's own
+    # name is nobody's secret: the login page shows it.
+    Policy("regions", f"{within('scope')} OR starts_with({SCOPE}, scope) OR tier = 'city'"),
     Policy("cells", within("scope")),
 )
 
@@ -99,6 +100,14 @@ def load_cells(connection: Connection) -> Cells:
     index = CellIndex(codes, list(shapely.from_wkb([bytes(row[2]) for row in found])))
     number = {row.code: row.n for row in found}
     return Cells(index, number, {n: code for code, n in number.items()})
+
+
+def load_root(connection: Connection) -> Region | None:
+    """The city itself, None before anything is imported. Needs no scope."""
+    row = connection.execute(
+        text("SELECT code, name, tier, parent, scope FROM regions WHERE tier = 'city' ORDER BY code LIMIT 1")
+    ).one_or_none()
+    return None if row is None else Region(*row)
 
 
 def load_scopes(connection: Connection) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import md5
 from typing import Final
 
 from sqlalchemy import Connection, text
@@ -72,8 +73,11 @@ def tile(connection: Connection, layer: str, z: int, x: int, y: int, scope: str)
     return b"".join(bytes(connection.execute(text(sql), where).scalar_one()) for sql in LAYERS[layer])
 
 
-def versions(connection: Connection) -> dict[str, str]:
-    """A version per layer that changes when its rows do: what a browser may keep for ever under its own address."""
+def versions(connection: Connection, scope: str) -> dict[str, str]:
+    """A version per layer that changes when its rows do, and differs from scope to scope.
+
+    A browser may keep a tile for ever under its own address, and two accounts may share a browser.
+    """
     found = connection.execute(
         text(
             "SELECT 'regions', md5(string_agg(code || name || scope || ST_Area(geom), ',' ORDER BY code)) FROM regions"
@@ -81,4 +85,4 @@ def versions(connection: Connection) -> dict[str, str]:
             " UNION ALL SELECT 'water', md5(string_agg(kind || name || ST_Length(geom), ',' ORDER BY id)) FROM water"
         )
     )
-    return {layer: (digest or "empty")[:12] for layer, digest in found}
+    return {layer: md5(f"{scope}{digest}".encode(), usedforsecurity=False).hexdigest()[:12] for layer, digest in found}

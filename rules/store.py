@@ -79,7 +79,7 @@ def known_alerts(connection: Connection, ids: Iterable[UUID]) -> set[UUID]:
 
 def load_open_alerts(connection: Connection) -> list[Alert]:
     """Every alert that has not ended."""
-    return [_alert(row) for row in connection.execute(alerts.select().where(alerts.c.ended_at.is_(None)))]
+    return [alert_of(row) for row in connection.execute(alerts.select().where(alerts.c.ended_at.is_(None)))]
 
 
 def _row(alert: Alert) -> dict[str, Any]:
@@ -112,7 +112,8 @@ def _row(alert: Alert) -> dict[str, Any]:
     }
 
 
-def _alert(row: Any) -> Alert:
+def alert_of(row: Any) -> Alert:
+    """An alert from its row."""
     source = Source(row.source_kind, row.source, row.source_name, row.cell, row.region, row.scope, row.lng, row.lat)
     return Alert(
         id=row.id,

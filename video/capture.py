@@ -4,8 +4,10 @@ Decoders crash, hang and read lies. So the decoding happens in a process of its 
 one request as a JSON line on its standard input (never as an argument: an address may hold a password, and arguments are
 public on the machine), answers with one JSON line and is killed at the deadline. The caller never loads a decoder.
 
-Where the decoder may connect is decided before it starts: schemes and hosts are allow-listed, redirects and play lists, which
-could lead it elsewhere, are switched off. So an HLS address is refused by the decoder; cameras speak RTSP or plain HTTP.
+Where the decoder may connect is decided before it starts: schemes and hosts are allow-listed. What could lead it elsewhere is
+switched off: HTTP redirects, proxies and play lists (so an HLS address is refused; cameras speak RTSP or plain HTTP). One way
+stays open: FFmpeg follows the redirect of an allowed RTSP server, though to another RTSP server only. A network that must
+exclude that too needs a firewall round this process.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ _OPTIONS: Final = {
 }
 _OPEN_TIMEOUT_S: Final = 4.0
 _READ_TIMEOUT_S: Final = 3.0
-_MOST_FRAMES_PER_S: Final = 120
+_MOST_FRAMES_PER_S: Final = 125
+_LONGEST_STEP_S: Final = 10.0
 _MEMORY_BYTES: Final = 4 * 1024**3  # address space: decoder threads map much more than they use
 
 
@@ -289,7 +292,8 @@ def _file_frames(capture: Any, seconds: float) -> Iterator[tuple[float, Any]]:
             return
         stated = float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
         if position is not None:
-            at += stated - position if 0 < stated - position <= 1 else step_s
+            step = stated - position
+            at += step if 1 / _MOST_FRAMES_PER_S <= step <= _LONGEST_STEP_S else step_s
         position = stated
         if at > seconds:
             return

@@ -8,30 +8,28 @@ where a video range is read as full range) and no tile's mean is more than 10 ab
 noise of a covered lens; one lamp of four bright points lifts its tile past the limit, so a night street with lamps is not
 black. A clock burnt into a black picture is a light like any other.
 
-**Still.** The change between two frames is the mean absolute difference over the grid, and for small far-away motion the
-largest change of a tile's mean. Measured at intervals of 0.48 s on three real recordings (320x240 to 768x432) and on
-re-encodings of them (H.264, H.265, MPEG-4, Motion JPEG), each row over all three; frozen and quiet both repeat one real
-frame, quiet with fresh noise of sigma 1 to 4 on each:
+**Still.** Two frames differ when the mean absolute difference over the grid is above 0.15, or, for small far-away motion, when
+the mean of some tile has moved by more than 4. A tile that has moved by more than 4 since the picture began to stand still is
+a change too: dawn is too slow to show between two frames. Measured on three real recordings (320x240 to 768x432) and on
+clips made of them with H.264, H.265, MPEG-4 and Motion JPEG. *Frozen* repeats one real frame, *quiet* repeats it with fresh
+noise of sigma 1 to 4 each time, as a sensor sees a street where nothing moves:
 
-    ============================================================  ==================  ==============
-    picture                                                       median mean change  median tile
-    ============================================================  ==================  ==============
-    the recordings as they are                                    2.9 to 8.5          14 to 66
-    re-encoded, down to 200 kbit/s and CRF 35                     2.9 to 8.9          54 to 73
-    quiet: Motion JPEG, MPEG-4, H.264 at 1 Mbit/s                 0.19 to 2.9         0.5 to 1.9
-    quiet: H.264 CRF 23, sigma 1 and 2                            0.002 to 0.06       0.1 to 0.6
-    quiet: H.264 CRF 35, H.265 CRF 30                             0 to 0.03           0 to 0.4
-    frozen: all codecs at fixed quality, H.264 at 1 Mbit/s        0 to 0.03           0 to 0.5
-    frozen: MPEG-4 at 300 kbit/s                                  0 to 0.05           0 to 0.3
-    frozen: H.264 starved to 400 or 200 kbit/s                    0.01 to 0.8         0.2 to 1
-    ============================================================  ==================  ==============
+    ==========================================================  ==================  ===============================
+    picture                                                     median mean change  longest stillness
+    ==========================================================  ==================  ===============================
+    the recordings as they are                                  2.9 to 8.5          none up to the end
+    re-encoded, down to 200 kbit/s and CRF 35                   2.9 to 8.9          none up to the end
+    quiet: Motion JPEG, MPEG-4, H.264 at 0.4 and 1 Mbit/s       0.19 to 2.9         none up to the end
+    quiet: H.264 CRF 18 to 28, a key frame each 1 to 4 s        0.4 to 2.8          3.5 s: under a key frame's gap
+    quiet: H.264 CRF 23 or more, H.265, no key frame in 6 s     0 to 0.07           all 6 s: looks frozen
+    frozen: fixed quality, all codecs; H.264 at 1 Mbit/s        0 to 0.14           all but the first 0 to 8 s
+    frozen: H.264 starved to 200 and 400 kbit/s, 2 s key frame  0.01 to 0.8         0.5 s to all: may look alive
+    ==========================================================  ==================  ===============================
 
-The limits 0.15 and 4 stand between (the largest tile change of any frozen picture was 2.8). A tile that has moved by more
-than 4 since the picture began to stand still is a change too: dawn is too slow to show between two frames.
-
-What the limits cannot tell apart, and no measure of such pictures can: an encoder that irons all noise out of a quiet scene
-makes it as still as a frozen one until something moves, and a starved encoder that keeps repainting a frozen picture makes
-it look alive. So a rule must ask for stillness over many minutes of checks, never for one short check.
+The largest tile change of any frozen picture was 2.8. The first seconds of a frozen clip are an encoder finding its quality.
+Between two key frames an encoder may iron out all noise, so a look should last several key frame intervals (20 s is a good
+look) and a rule should ask for more stillness than the longest interval (8 s). What remains cannot be told apart by the
+picture: an encoder without key frames before a quiet scene, and a starved encoder that keeps repainting a frozen one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the cameras of a scenario report, in the shape of a video recorder's ``events`` topic: people who enter a closed-off zone."""
+"""What the cameras of a scenario report, in the shape of Frigate's ``events`` topic: people in a closed-off zone."""
 
 from __future__ import annotations
 

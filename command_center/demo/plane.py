@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from shapely.geometry.base import BaseGeometry
 
 Points = npt.NDArray[np.float64]
 
@@ -20,7 +21,12 @@ EARTH_RADIUS_M = 6_371_008.8
 DECIMALS = 7  # about a centimetre, finer than the plane's own rounding, so that distinct vertices stay distinct
 
 _NORTH_M = EARTH_RADIUS_M * np.pi / 180
-_EAST_M = _NORTH_M * np.cos(np.radians(LAT0))
+_EAST_M = _NORTH_M * float(np.cos(np.radians(LAT0)))
+
+
+def area_m2(geometry: BaseGeometry) -> float:
+    """The area of a geometry in lng/lat, in square metres of the plane."""
+    return float(geometry.area) * _NORTH_M * _EAST_M
 
 
 def to_lng_lat(points: npt.NDArray[Any]) -> Points:

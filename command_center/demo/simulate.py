@@ -39,7 +39,7 @@ from ingest.sensor import Quantity, Sensor
 ANNOUNCEMENT_TOPIC: Final = "cc/v1/demo/simulator/scenario"
 
 _QOS: Final = 1
-_FIRST_ROUND_S: Final = 30.0  # every sensor speaks once within this time, so that a fresh city does not look silent
+_FIRST_ROUND_S: Final = 15.0  # every sensor speaks once within this time, so that a fresh city does not look silent
 _SCENARIO_INTERVAL_S: Final = 5.0
 _REPORT_S: Final = 10.0
 _LONGEST_NAP_S: Final = 0.5
@@ -59,7 +59,7 @@ def run_simulation(
     BadBrokerUrl before anything is sent.
     """
     chosen = make_scenario(scenario, sensors, time.time())
-    player = Player(chosen, sensors, quantities, _client(mqtt_url))
+    player = Player(chosen, sensors, quantities, connector(mqtt_url))
     player.start()
     try:
         while not stop.is_set():
@@ -80,10 +80,7 @@ class Player:
         self.client = client
         self.sent = self.missed = self.camera_events = 0
         self._elsewhere: Scenario | None = None  # a scenario that another simulator plays
-        self._due = [
-            (scenario.started_at + phase(sensor) * min(sensor.interval_s, _FIRST_ROUND_S), n)
-            for n, sensor in enumerate(sensors)
-        ]
+        self._due = [(self._first_at(sensor), n) for n, sensor in enumerate(sensors)]
         heapq.heapify(self._due)
         self._played_at = self._reported_at = scenario.started_at
         self._log = structlog.get_logger(process="simulate")
@@ -103,19 +100,27 @@ class Player:
 
     def play(self, now: float) -> float:
         """Send everything due at ``now`` (epoch seconds); the seconds to wait until the next call."""
-        while self._due[0][0] <= now if self._due else False:
+        while self._due and self._due[0][0] <= now:
             due_at, n = self._due[0]
             self._read(self.sensors[n], due_at)
             heapq.heapreplace(self._due, (self._next_at(self.sensors[n], due_at, now), n))
         for county, payload in events(self.scenario, self._played_at, now):
-            sent = self._publish(f"cc/v1/{county}/demo-frigate-{county}/raw/frigate/events", payload)
-            self.camera_events += sent
+            topic = f"cc/v1/{county}/{payload['after']['camera']}/raw/frigate/events"
+            self.camera_events += self._publish(topic, payload)
         self._played_at = now
         if now - self._reported_at >= _REPORT_S:
             self._reported_at = now
             self._report()
         wait = self._due[0][0] - now if self._due else _LONGEST_NAP_S
         return min(max(wait, 0.0), _LONGEST_NAP_S)
+
+    def turns(self) -> list[tuple[float, str]]:
+        """When each sensor speaks next (epoch seconds) and its id, soonest first."""
+        return [(at, self.sensors[n].id) for at, n in sorted(self._due)]
+
+    def _first_at(self, sensor: Sensor) -> float:
+        within_s = _SCENARIO_INTERVAL_S if sensor.id in self.scenario.lag_s else _FIRST_ROUND_S
+        return self.scenario.started_at + phase(sensor) * min(sensor.interval_s, within_s)
 
     def _next_at(self, sensor: Sensor, due_at: float, now: float) -> float:
         """The sensor's next turn. Everyday turns fall on the same times in every process; missed turns are not made up."""
@@ -169,7 +174,7 @@ class Player:
         client.subscribe(ANNOUNCEMENT_TOPIC, options=SubscribeOptions(qos=_QOS, noLocal=True))
         left_s = self.scenario.started_at + DURATION_S - time.time()
         if is_running(self.scenario, time.time()) and left_s >= 1:
-            properties = Properties(PacketTypes.PUBLISH)
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho left it bare
             properties.MessageExpiryInterval = int(left_s)
             said = json.dumps({"name": self.scenario.name, "started_at": self.scenario.started_at})
             client.publish(ANNOUNCEMENT_TOPIC, said, qos=_QOS, retain=True, properties=properties)
@@ -188,7 +193,8 @@ class Player:
             self._log.warning("an announcement that makes no sense", problem=str(problem))
 
 
-def _client(mqtt_url: str) -> Client:
+def connector(mqtt_url: str) -> Client:
+    """A client that will connect to the address by itself once it is started. Raises BadBrokerUrl."""
     parts = _checked(mqtt_url)
     client = Client(CallbackAPIVersion.VERSION2, client_id=f"demo-simulator-{uuid4().hex[:12]}", protocol=MQTTv5)
     if parts.username:

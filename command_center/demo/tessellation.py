@@ -119,8 +119,8 @@ def _scatter(rng: np.random.Generator, room: Polygon, peaks: tuple[Peak, ...], c
 
 def _relaxed(points: Points, moving: int, room: Polygon) -> Points:
     """One Lloyd step of the first ``moving`` points; those that would leave the room stay."""
-    cells = [Polygon(ring) for ring in _voronoi(points)[:moving]]
-    middles: Points = shapely.get_coordinates(shapely.centroid(np.array(cells)))
+    cells = shapely.get_parts(shapely.voronoi_polygons(shapely.MultiPoint(points), ordered=True))[:moving]
+    middles: Points = shapely.get_coordinates(shapely.centroid(cells))
     stays = ~shapely.contains_xy(room, *middles.T)
     middles[stays] = points[:moving][stays]
     return middles

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -101,12 +102,17 @@ def incidents_of_signals(connection: Connection, signals: Iterable[UUID]) -> dic
     return dict(found.tuples().all())
 
 
+def incident_of(row: Any) -> Incident:
+    """An incident from its row."""
+    return Incident(**{name: getattr(row, name) for name in _NAMES})
+
+
 def load_incidents(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Incident]:
     """Incidents by id, locked until the transaction ends."""
     found = connection.execute(
         incidents.select().where(incidents.c.id.in_(list(ids))).order_by(incidents.c.id).with_for_update()
     )
-    return {row.id: Incident(**{name: getattr(row, name) for name in _NAMES}) for row in found}
+    return {row.id: incident_of(row) for row in found}
 
 
 def next_number(connection: Connection) -> int:
@@ -125,6 +131,13 @@ def save_incidents(connection: Connection, changed: Sequence[Incident]) -> None:
     connection.execute(
         statement.on_conflict_do_update(index_elements=["id"], set_=replaced),
         [{name: getattr(incident, name) for name in _NAMES} for incident in changed],
+    )
+
+
+def save_incident_status(connection: Connection, incident: Incident) -> None:
+    """Bring the status of one locked incident up to date."""
+    connection.execute(
+        incidents.update().where(incidents.c.id == incident.id).values(status=incident.status, version=incident.version)
     )
 
 

@@ -14,12 +14,13 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 _CHECK_PARENT = '[ "$PPID" = "$1" ] || exit 125; shift; exec "$@"'
 _POLL_S = 0.05
 _LOG_LIMIT_BYTES = 16 * 1024 * 1024
-_LOG_TAIL_BYTES = 8192
+_HEADLINE = "=== started "
 
 
 class ServerFailed(Exception):
@@ -71,6 +72,8 @@ def spawn(program: Program) -> subprocess.Popen[bytes]:
     folder = "/" if program.user else None
     _turn_over(program.log)
     with program.log.open("ab") as log:
+        log.write(f"{_HEADLINE}{datetime.now(UTC).isoformat(timespec='seconds')} {program.name}\n".encode())
+        log.flush()
         return subprocess.Popen(
             [*watched, *guarded],
             stdin=subprocess.DEVNULL,
@@ -123,15 +126,18 @@ def wait_until_ready(
 
 
 def log_tail(log: Path, lines: int = 3) -> str:
-    """The last lines of a log in one line, with the name of the file, for an error message."""
-    try:
-        with log.open("rb") as stream:
-            stream.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
-            text = stream.read().decode("utf-8", "replace")
-    except OSError:
-        text = ""
-    last = [line.strip() for line in text.splitlines() if line.strip()][-lines:]
+    """The last lines of the log since the last start, in one line with the name of the file, for an error message."""
+    last = [line.strip() for line in log_since_start(log).splitlines() if line.strip()][-lines:]
     return f"{' | '.join(last) or 'it said nothing'} (log: {log})"
+
+
+def log_since_start(log: Path) -> str:
+    """What the program has said since it was last started."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return text.rpartition(_HEADLINE)[2].partition("\n")[2] if _HEADLINE in text else text
 
 
 def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:

@@ -13,7 +13,6 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -108,17 +107,17 @@ class Supervisor:
     def run_to_end(self, program: Program) -> None:
         """Run one step to its end, passing on what it says. StepFailed when it fails, StopRequested when we must stop."""
         self._check_stop()
-        offset = program.log.stat().st_size if program.log.exists() else 0
         process = child.spawn(program)
+        said = 0
         try:
             while process.poll() is None:
                 self._wait(_LOOK_S)
-                offset = self._pass_on(program.log, offset)
+                said = self._pass_on(program, said)
         finally:
             child.stop(process, program)
         if process.returncode:
             raise StepFailed(f"{program.name} failed: {child.log_tail(program.log)}", process.returncode)
-        self._pass_on(program.log, offset)
+        self._pass_on(program, said)
 
     def wait_for(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
         """Wait for a condition of the whole; a process that ends meanwhile ends the wait with StepFailed."""
@@ -187,12 +186,9 @@ class Supervisor:
         if number != signal.SIGCHLD:
             self._stop_requested = True
 
-    def _pass_on(self, log: Path, offset: int) -> int:
-        """Say the whole lines a step wrote since ``offset``; the new offset."""
-        with log.open("rb") as stream:
-            stream.seek(offset)
-            text = stream.read()
-        whole = text[: text.rfind(b"\n") + 1]
-        for line in whole.decode("utf-8", "replace").splitlines():
+    def _pass_on(self, step: Program, said: int) -> int:
+        """Say the whole lines the step has written beyond the first ``said`` ones; their new number."""
+        lines = child.log_since_start(step.log).rpartition("\n")[0].splitlines()
+        for line in lines[said:]:
             self._say(f"  {line}")
-        return offset + len(whole)
+        return len(lines)

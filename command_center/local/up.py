@@ -29,6 +29,8 @@ from command_center.local.supervisor import StepFailed, StopRequested, Superviso
 
 DEFAULT_PORT = 8321
 GATEWAY = "gateway"
+# Two simulators tell each other here which of them plays what; nothing else may be published outside the sensors' own topics.
+SIMULATOR = "cc/v1/demo/simulator/#"
 _HOST = "127.0.0.1"
 _READY_S = 120.0
 _PORT_ATTEMPTS = 5
@@ -91,14 +93,16 @@ def _fail(text: str, status: int) -> int:
 
 def _start_all(start: _Start) -> None:
     """The steps in order; each says what it does before it begins."""
-    (start.var / "demo.json").unlink(missing_ok=True)  # whoever waits for it must not read that of an earlier start
+    # Whoever waits for this file must not read that of an earlier start, and it means nothing once we have stopped.
+    (start.var / "demo.json").unlink(missing_ok=True)
+    start.leftovers.callback((start.var / "demo.json").unlink, missing_ok=True)
     _provide_database(start)
     start.say("migrating the database")
     _run_step(start, "migrate", {"CC_DATABASE_URL": start.urls["owner"]})
     if start.demo:
         start.say("seeding the demo city")
         password = secret(start.var, "demo_password")
-        _run_step(start, "seed", {"CC_DATABASE_URL": start.urls["owner"], "CC_DEMO_PASSWORD": password}, "--demo")
+        _run_step(start, "seed", {"CC_DATABASE_URL": start.urls["worker"], "CC_DEMO_PASSWORD": password}, "--demo")
     _provide_broker(start)
     start.say("starting worker, scheduler and web server" + (" and simulator" if start.demo else ""))
     for program in _programs(start):
@@ -183,7 +187,12 @@ def gateway_account(var: Path) -> BrokerAccount:
     sources = _read_list(var / "demo-sensors.json", ("county", "id"))
     places = [f"cc/v1/{source['county']}/{source['id']}" for source in sources]
     read = [f"{place}/ack" for place in places]
-    return BrokerAccount(GATEWAY, secret(var, "mqtt_gateway"), write=[f"{place}/#" for place in places], read=read)
+    return BrokerAccount(
+        GATEWAY,
+        secret(var, "mqtt_gateway"),
+        write=[*(f"{place}/#" for place in places), SIMULATOR],
+        read=[*read, SIMULATOR],
+    )
 
 
 def _programs(start: _Start) -> list[Program]:

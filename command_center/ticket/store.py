@@ -154,6 +154,12 @@ def load_tickets(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Tick
     return {row.id: ticket_of(row) for row in found}
 
 
+def read_ticket(connection: Connection, ticket: UUID) -> Ticket | None:
+    """A ticket as far as the connection may see it, not locked."""
+    row = connection.execute(tickets.select().where(tickets.c.id == ticket)).one_or_none()
+    return None if row is None else ticket_of(row)
+
+
 def load_steps(connection: Connection, ticket: UUID) -> list[Step]:
     """A ticket's trail, oldest first."""
     found = connection.execute(

@@ -1,5 +1,5 @@
 /** The region in view and the way up to the account's own: what the breadcrumb shows and `Esc` walks. */
-import { computed, shallowRef } from 'vue'
+import { computed, ref, shallowRef } from 'vue'
 import { Problem, Unreachable, api } from './api'
 import type { Region } from './contract'
 import { account } from './session'
@@ -7,6 +7,8 @@ import { account } from './session'
 export function useViewRegion() {
   /** From the account's region down to the one in view, the account's region itself left out. */
   const way = shallowRef<readonly Region[]>([])
+  /** How often the reader asked for the region in view as a whole, the map included. */
+  const looks = ref(0)
   const known = new Map<string, Region>()
   const root = computed(() => ({ code: account.value?.region ?? '', name: account.value?.region_name ?? '', tier: account.value?.tier ?? 'city' }))
   const region = computed(() => way.value.at(-1) ?? null)
@@ -34,13 +36,15 @@ export function useViewRegion() {
       throw failure
     }
     way.value = found
+    looks.value += 1
   }
 
   function up(): boolean {
     if (way.value.length === 0) return false
     way.value = way.value.slice(0, -1)
+    looks.value += 1
     return true
   }
 
-  return { root, way, region, code, tier, go, up }
+  return { root, way, region, code, tier, looks, go, up }
 }

@@ -39,6 +39,8 @@ class Unreadable(ValueError):
         self.detail = detail
 
 
+# Invalid UTF-8 inside a string and nesting deeper than the parser's stack are not DecodeErrors.
+_FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _objects = msgspec.json.Decoder(list[msgspec.Raw])
 _observation = msgspec.json.Decoder(Observation)
 
@@ -49,7 +51,7 @@ def split(payload: bytes) -> list[bytes]:
         return [payload]
     try:
         return [bytes(raw) for raw in _objects.decode(payload)]
-    except msgspec.DecodeError as problem:
+    except _FAULTS as problem:
         raise _unreadable(payload, problem) from None
 
 
@@ -57,7 +59,7 @@ def read(raw: bytes) -> Observation:
     """One object. Raises Unreadable."""
     try:
         observation = _observation.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as problem:
+    except _FAULTS as problem:
         raise _unreadable(raw, problem) from None
     if not observation.values:
         raise Unreadable(WRONG_TYPE, "values is empty: give at least one quantity")

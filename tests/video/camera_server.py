@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
 
 Talk = Callable[[socket.socket, threading.Event], None]
@@ -59,6 +60,26 @@ def redirecting(address: str) -> Talk:
     return talk
 
 
+def document(text: str, kind: str) -> Talk:
+    """Answers every HTTP caller with one text."""
+
+    def talk(connection: socket.socket, stop: threading.Event) -> None:
+        connection.recv(4096)
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode() + text.encode())
+
+    return talk
+
+
+def noting(calls: list[bytes]) -> Talk:
+    """Writes down what every caller says and hangs up."""
+
+    def talk(connection: socket.socket, stop: threading.Event) -> None:
+        calls.append(connection.recv(4096))
+
+    return talk
+
+
 def motion_jpeg(pictures: Sequence[bytes], rate: float = 10, stall_after: int | None = None) -> Talk:
     """An HTTP camera that repeats JPEG pictures for ever, or falls silent after some."""
 
@@ -77,9 +98,9 @@ def motion_jpeg(pictures: Sequence[bytes], rate: float = 10, stall_after: int | 
     return talk
 
 
-def rtsp(h264: Path, rate: float) -> Talk:
-    """An RTSP camera that repeats an H.264 file (Annex B), its RTP interleaved in the TCP connection."""
-    units = _access_units(h264.read_bytes())
+def rtsp(h264: Path, rate: float, last: int) -> Talk:
+    """An RTSP camera that repeats the last pictures of an H.264 file (Annex B), its RTP interleaved in the TCP connection."""
+    units = _access_units(h264.read_bytes())[-last:]
 
     def talk(connection: socket.socket, stop: threading.Event) -> None:
         reader = connection.makefile("rb")
@@ -98,10 +119,10 @@ def rtsp(h264: Path, rate: float) -> Talk:
     return talk
 
 
-def _request(reader: socket.SocketIO | object) -> tuple[str, str, str] | None:
+def _request(reader: BufferedReader) -> tuple[str, str, str] | None:
     head = b""
     while not head.endswith(b"\r\n\r\n"):
-        line = reader.readline()  # type: ignore[union-attr,attr-defined]
+        line = reader.readline()
         if not line:
             return None
         head += line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,8 +12,18 @@ from pathlib import Path
 import cv2
 import pytest
 
-from tests.video.camera_server import motion_jpeg, redirecting, rtsp, serving, silent
-from tests.video.film import RECORDINGS, Picture, film, needs_ffmpeg, night_with_lamps, noisy, pictures_of, recording, street
+from tests.video.camera_server import document, motion_jpeg, noting, redirecting, rtsp, serving, silent
+from tests.video.film import (
+    RECORDINGS,
+    Picture,
+    film,
+    needs_ffmpeg,
+    night_with_lamps,
+    noisy,
+    pictures_of,
+    recording,
+    street,
+)
 from video.capture import PictureUnavailable, check_picture, without_credentials
 
 LOOPBACK = ["127.0.0.1"]
@@ -27,6 +38,13 @@ def jpeg(picture: Picture) -> bytes:
     return bytes(cv2.imencode(".jpg", picture)[1])
 
 
+def outcome(clip: Path) -> str:
+    try:
+        return "judged" if check_picture(str(clip), seconds=1, timeout_s=20).frames else ""
+    except PictureUnavailable as problem:
+        return problem.why
+
+
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_a_real_recording_is_live_and_not_black(name: str) -> None:
     health = check_picture(str(recording(name)), seconds=8, timeout_s=40)
@@ -38,7 +56,9 @@ def test_a_real_recording_is_live_and_not_black(name: str) -> None:
 @needs_ffmpeg
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_one_picture_of_a_real_recording_repeated_is_still_in_every_codec(name: str, codec: str, tmp_path: Path) -> None:
+def test_one_picture_of_a_real_recording_repeated_is_still_in_every_codec(
+    name: str, codec: str, tmp_path: Path
+) -> None:
     (picture,) = pictures_of(recording(name), 1, skip=60)
     clip = film([picture] * 72, tmp_path / "frozen.mkv", *CODECS[codec])
     health = check_picture(str(clip), seconds=5, timeout_s=40)
@@ -98,12 +118,14 @@ def test_a_frozen_http_camera_is_still() -> None:
 @needs_ffmpeg
 @pytest.mark.parametrize("frozen", [True, False])
 def test_an_rtsp_camera_is_judged(tmp_path: Path, frozen: bool) -> None:
-    pictures = [street()] * 48 if frozen else list(noisy(street(), 48, sigma=8))
-    h264 = film(pictures, tmp_path / "camera.h264", *CODECS["h264"], "-g", "12", "-bf", "0", "-x264-params", "aud=0:slices=1")
-    with serving(rtsp(h264, rate=12)) as port:
-        health = check_picture(f"rtsp://user:secret@127.0.0.1:{port}/live", 2, 20, allowed=[f"127.0.0.1:{port}"])
-    assert health.frames >= 3
-    assert (health.still_s >= 1.0) is frozen
+    pictures = [street()] * 144 if frozen else list(noisy(street(), 144, sigma=4))
+    h264 = film(pictures, tmp_path / "camera.h264", *CODECS["h264"], "-g", "12", "-bf", "0", "-x264-params", "slices=1")
+    with serving(
+        rtsp(h264, rate=12, last=48)
+    ) as port:  # an encoder that has found its quality, as one that runs for days
+        health = check_picture(f"rtsp://user:secret@127.0.0.1:{port}/live", 4, 30, allowed=[f"127.0.0.1:{port}"])
+    assert health.frames >= 5
+    assert (health.still_s >= 2.0) is frozen
 
 
 def test_a_stream_that_falls_silent_is_unavailable_not_still() -> None:
@@ -138,12 +160,17 @@ def test_a_redirect_does_not_lead_round_the_allowed_addresses() -> None:
         check_picture(f"http://127.0.0.1:{outer}/", 1, 20, allowed=[f"127.0.0.1:{outer}"])
 
 
-def test_a_play_list_file_does_not_lead_to_a_host(tmp_path: Path) -> None:
-    with serving(motion_jpeg([jpeg(street())])) as port:
-        play_list = tmp_path / "list.m3u8"
-        play_list.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nhttp://127.0.0.1:{port}/a.ts\n#EXT-X-ENDLIST\n")
-        with pytest.raises(PictureUnavailable, match="it is no video"):
-            check_picture(str(play_list), seconds=1, timeout_s=20)
+@pytest.mark.parametrize("place", ["file", "http"])
+def test_a_play_list_does_not_lead_to_another_host(place: str, tmp_path: Path) -> None:
+    calls: list[bytes] = []
+    with serving(noting(calls)) as inner:
+        text = f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nhttp://127.0.0.1:{inner}/a.ts\n#EXT-X-ENDLIST\n"
+        (tmp_path / "list.m3u8").write_text(text)
+        with serving(document(text, "application/vnd.apple.mpegurl")) as outer:
+            address = str(tmp_path / "list.m3u8") if place == "file" else f"http://127.0.0.1:{outer}/list.m3u8"
+            with pytest.raises(PictureUnavailable, match="no video"):
+                check_picture(address, 1, 20, allowed=[f"127.0.0.1:{outer}"])
+    assert calls == []
 
 
 @pytest.mark.parametrize(
@@ -182,8 +209,11 @@ def test_a_host_that_is_allowed_reaches_the_decoder(address: str, allowed: str) 
 
 @pytest.mark.parametrize(
     "address",
-    ["ftp://127.0.0.1/a", "file:///etc/passwd", "rtmp://127.0.0.1/a", "concat:/a|/b", "/nowhere.mp4", "/dev/zero", "http://[x/a", "", "\0", "rtsp://127.0.0.1:notaport/"],
-)  # fmt: skip
+    [
+        *("ftp://127.0.0.1/a", "file:///etc/passwd", "rtmp://127.0.0.1/a", "rtsp://127.0.0.1:notaport/", "http://[x/a"),
+        *("concat:/a|/b", "/nowhere.mp4", "/dev/zero", "", "\0"),
+    ],
+)
 def test_an_address_of_another_kind_is_refused_with_a_reason(address: str) -> None:
     with pytest.raises(PictureUnavailable, match="no picture from"):
         check_picture(address, 1, 5, LOOPBACK, command=["/nonexistent/decoder"])
@@ -198,12 +228,12 @@ def test_a_file_that_is_no_video_is_said_so(tmp_path: Path) -> None:
 @needs_ffmpeg
 def test_a_damaged_recording_gives_a_judgement_or_a_reason_and_nothing_else(tmp_path: Path) -> None:
     sound = film(noisy(street(), 24), tmp_path / "sound.avi", *CODECS["mpeg4"]).read_bytes()
+    outcomes = []
     for cut in range(200, len(sound), len(sound) // 5):
         (tmp_path / "damaged.avi").write_bytes(sound[:cut] + bytes(64) + sound[cut + 300 :])
-        try:
-            assert check_picture(str(tmp_path / "damaged.avi"), seconds=1, timeout_s=20).frames >= 1
-        except PictureUnavailable as problem:
-            assert problem.why
+        outcomes.append(outcome(tmp_path / "damaged.avi"))
+    assert all(outcomes)
+    assert "judged" in outcomes
 
 
 @pytest.mark.parametrize(
@@ -216,7 +246,9 @@ def test_a_damaged_recording_gives_a_judgement_or_a_reason_and_nothing_else(tmp_
         ("print('{}')", "gave no reason"),
     ],
 )
-def test_a_decoder_that_dies_or_talks_nonsense_is_an_error_not_the_callers_death(code: str, why: str, tmp_path: Path) -> None:
+def test_a_decoder_that_dies_or_talks_nonsense_is_an_error_not_the_callers_death(
+    code: str, why: str, tmp_path: Path
+) -> None:
     (tmp_path / "clip.avi").write_bytes(b"any")
     with pytest.raises(PictureUnavailable, match=why):
         check_picture(str(tmp_path / "clip.avi"), 1, 10, command=[sys.executable, "-c", code])
@@ -242,14 +274,15 @@ def test_a_decoder_that_hangs_is_killed_at_the_deadline_with_all_it_started(tmp_
         time.sleep(0.02)
 
 
-def test_a_decoder_whose_caller_is_gone_ends_by_itself() -> None:
-    with serving(silent) as port:
-        request = (
-            f'{{"address":"http://127.0.0.1:{port}/","scheme":"http","seconds":0.5,"timeout_s":1}}\n'  # opening may take longer
-        )
-        decoder = subprocess.Popen([sys.executable, "-m", "video.capture"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        decoder.communicate(request.encode(), timeout=15)
-    assert decoder.returncode in (0, -14)
+def test_a_decoder_whose_caller_is_gone_is_ended_by_the_kernel(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")  # opening it waits for a writer who never comes
+    request = f'{{"address":"{tmp_path}/pipe","scheme":"","seconds":0.5,"timeout_s":1}}\n'
+    decoder = subprocess.Popen([sys.executable, "-m", "video.capture"], stdin=subprocess.PIPE)
+    try:
+        decoder.communicate(request.encode(), timeout=20)
+    finally:
+        decoder.kill()
+    assert decoder.returncode == -signal.SIGALRM
 
 
 def test_the_callers_process_never_loads_a_decoder() -> None:

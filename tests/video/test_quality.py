@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as np_st
 
-from tests.video.film import noisy, street
-from tests.video.film import night_with_lamps as make_night
+from tests.video.film import night_with_lamps, noisy, street
 from video.quality import Grey, NoPicture, PictureHealth, is_black, judge, thin, to_payload
 
 BLACK = np.zeros((240, 320, 3), dtype=np.uint8)
@@ -45,7 +44,9 @@ def test_a_dawn_too_slow_for_two_frames_is_life() -> None:
     steps = [np.clip(street().astype(np.int16) + index // 8, 0, 255).astype(np.uint8) for index in range(80)]
     assert judge(half_seconds(steps[:8])).still_s == 3.5
     fading = [thin(steps[0])]
-    while len(fading) < 120:  # one point in eight brightens by one from frame to frame: below the limit between two frames
+    while (
+        len(fading) < 120
+    ):  # one point in eight brightens by one from frame to frame: below the limit between two frames
         brighter = fading[-1].copy()
         brighter.reshape(-1)[len(fading) % 8 :: 8] += brighter.reshape(-1)[len(fading) % 8 :: 8] < 250
         fading.append(brighter)
@@ -67,7 +68,7 @@ def test_a_covered_lens_is_black_for_all_its_noise() -> None:
 
 
 def test_a_night_street_with_lamps_is_not_black() -> None:
-    night = make_night()
+    night = night_with_lamps()
     assert night.mean() < 20
     assert judge(half_seconds([night] * 4)).dark_share == 0.0
 

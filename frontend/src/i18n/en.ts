@@ -84,8 +84,7 @@ export const en: Messages = {
     today: 'new today',
     overdue: 'overdue',
     trend: 'new per hour, last 24 h',
-    peak: 'peak {count} per hour',
-    scope: 'all of {region}',
+    peak: 'peak {count}',
     now: 'now',
   },
   stream: {
@@ -202,10 +201,7 @@ export const en: Messages = {
     empty: 'No tasks now',
     empty_hint: 'New tasks appear here by themselves.',
     chosen: 'Chosen: {title}',
-    limit: 'time left',
     until: 'by {time}',
     waiting_check: 'Finished, waits for the check above',
-    sent: '{move}: done',
-    pick: 'Tap a card to choose a task',
   },
 }

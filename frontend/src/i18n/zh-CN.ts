@@ -71,8 +71,7 @@ export const zh = {
     today: '今日新增',
     overdue: '超时',
     trend: '近 24 小时每小时新增',
-    peak: '峰值 {count} 件/时',
-    scope: '{region}全域',
+    peak: '峰值 {count}',
     now: '现在',
   },
   stream: {
@@ -189,11 +188,8 @@ export const zh = {
     empty: '现在没有任务',
     empty_hint: '有新任务时会自动出现在这里。',
     chosen: '选中：{title}',
-    limit: '限时',
     until: '{time} 前',
     waiting_check: '已完成，等上级核查',
-    sent: '已{move}',
-    pick: '点一张卡片选择任务',
   },
 }
 

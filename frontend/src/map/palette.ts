@@ -30,7 +30,7 @@ export function paletteOf(place: Element, dark: boolean): Palette {
     quiet: role('quiet'),
     accent: role('accent'),
     water: dark ? '#1c3d61' : '#c3dcf0',
-    road: dark ? '#26344f' : '#dfe3ea',
+    road: dark ? '#2e4064' : '#dfe3ea',
     cell_line: dark ? '#2a3754' : '#d5dae3',
     border: dark
       ? { city: '#dbe6fb', county: '#8fa6cd', township: '#4f648c', village: '#36486b' }

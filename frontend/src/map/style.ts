@@ -3,6 +3,7 @@
  * because a map places its topmost symbols first: a label then gives way to a pin by moving round its anchor, never the reverse.
  * No `glyphs`: every character is drawn in the browser from the bundled face.
  */
+import type { FeatureCollection } from 'geojson'
 import type { ExpressionSpecification, LayerSpecification, StyleSpecification } from 'maplibre-gl'
 import latinFace from '@fontsource/noto-sans-sc/files/noto-sans-sc-latin-600-normal.woff2?url'
 import chineseFace from '@fontsource/noto-sans-sc/files/noto-sans-sc-chinese-simplified-600-normal.woff2?url'
@@ -15,8 +16,10 @@ export const CONES_FROM_ZOOM = 15
 /** Tiles are made to this zoom; closer views enlarge them. */
 const TILES_TO_ZOOM = 14
 const CELLS_FROM_ZOOM = 8
+/** Text of the screen that the zooms below are written for: a wall of 1080 lines. */
+const TEXT_PX = 17.3
 const FONT = 'Noto Sans SC'
-const NOTHING = { type: 'FeatureCollection', features: [] } as const
+const NOTHING: FeatureCollection = { type: 'FeatureCollection', features: [] }
 
 export const LAYERS_OF: Record<LayerName, readonly string[]> = {
   tickets: ['pins', 'chosen'],
@@ -35,7 +38,7 @@ export function cityStyle(description: MapDescription, origin: string, palette: 
         { url: chineseFace, 'unicode-range': ['U+0100-10FFFF'] },
       ],
     },
-    sources: sources(description, origin),
+    sources: sources(description, origin, palette),
     layers: [
       { id: 'ground', type: 'background', paint: { 'background-color': palette.ground } },
       { id: 'land', type: 'fill', source: 'regions', 'source-layer': 'regions', paint: { 'fill-color': palette.land } },
@@ -51,7 +54,12 @@ export function cityStyle(description: MapDescription, origin: string, palette: 
   }
 }
 
-function sources(description: MapDescription, origin: string): StyleSpecification['sources'] {
+/** Zooms by which names and fine borders come later on a screen with larger text: the same view holds the same names. */
+function shiftOf(palette: Palette): number {
+  return Math.log2(palette.text_px / TEXT_PX)
+}
+
+function sources(description: MapDescription, origin: string, palette: Palette): StyleSpecification['sources'] {
   const tiles = (layer: 'regions' | 'cells' | 'water') => ({
     type: 'vector' as const,
     tiles: [`${origin}/tiles/${layer}/${description.layers[layer].version}/{z}/{x}/{y}.mvt`],
@@ -67,7 +75,7 @@ function sources(description: MapDescription, origin: string): StyleSpecificatio
       ...points,
       cluster: true,
       clusterMaxZoom: CLUSTER_BELOW_ZOOM - 1,
-      clusterRadius: Math.round(44),
+      clusterRadius: Math.round(palette.text_px * 2.6),
       clusterProperties: { severity: ['max', ['get', 'severity']] },
     },
     chosen: points,
@@ -145,13 +153,14 @@ function outside(palette: Palette): LayerSpecification {
 }
 
 function borders(palette: Palette): LayerSpecification[] {
-  const scale = Math.max(1, palette.text_px / 17)
+  const scale = Math.max(1, palette.text_px / TEXT_PX)
+  const shift = shiftOf(palette)
   const border = (tier: 'village' | 'township' | 'county' | 'city', width: number, minzoom: number): LayerSpecification => ({
     id: `border-${tier}`,
     type: 'line',
     source: 'regions',
     'source-layer': 'regions',
-    minzoom,
+    minzoom: minzoom && minzoom + shift,
     filter: ['==', ['get', 'tier'], tier],
     layout: { 'line-join': 'round' },
     paint: { 'line-color': palette.border[tier], 'line-width': width * scale },
@@ -195,13 +204,14 @@ function labels(palette: Palette, inferred: string): LayerSpecification[] {
     ['format', name, {}, `\n${inferred}`, { 'font-scale': 0.75 }],
     ['format', name, {}],
   ]
+  const shift = shiftOf(palette)
   const label = (tier: Tier, size: number, minzoom: number, maxzoom: number): LayerSpecification => ({
     id: `label-${tier}`,
     type: 'symbol',
     source: 'regions',
     'source-layer': 'region_labels',
-    minzoom,
-    maxzoom,
+    minzoom: minzoom && minzoom + shift,
+    maxzoom: Math.min(24, maxzoom + shift),
     filter: ['==', ['get', 'tier'], tier],
     layout: {
       'text-field': tier === 'county' ? marked : name,

@@ -1,5 +1,6 @@
 /** The only door to MapLibre: the city as a map that shows tickets, alerts and devices, and tells what was clicked. */
 import { type GeoJSONSource, Map as MapLibre, Marker, NavigationControl, setWorkerUrl } from 'maplibre-gl'
+import type { Feature, GeoJsonProperties, Point } from 'geojson'
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?url'
 import 'maplibre-gl/dist/maplibre-gl.css'
 import type { Alert, Bounds, Camera, Device, MapDescription, Severity, Ticket, Tier } from '../contract'
@@ -21,7 +22,6 @@ export interface Wording {
 
 export interface Listener {
   ready(): void
-  failed(detail: string): void
   choose(ticket: string): void
   click(hits: Hit[]): void
 }
@@ -41,7 +41,7 @@ export class CityView {
     place: HTMLElement,
     description: MapDescription,
     private readonly palette: Palette,
-    private readonly words: Wording,
+    words: Wording,
     private readonly listener: Listener,
   ) {
     this.map = new MapLibre({
@@ -154,7 +154,7 @@ export class CityView {
     else work()
   }
 
-  private fill(source: string, features: GeoJSON.Feature[]): void {
+  private fill(source: string, features: Feature[]): void {
     this.map.getSource<GeoJSONSource>(source)?.setData({ type: 'FeatureCollection', features })
   }
 
@@ -167,7 +167,7 @@ export class CityView {
 
   private padding() {
     const unit = this.palette.text_px
-    return { top: unit * 2, bottom: unit * 5, left: unit * 2, right: unit * 2 }
+    return { top: unit * 3.5, bottom: unit * 5, left: unit * 2, right: unit * 2 }
   }
 
   private pinsAt(at: { x: number; y: number }) {
@@ -181,7 +181,7 @@ export class CityView {
 
   private click(at: { x: number; y: number }): void {
     const pin = this.pinsAt(at)[0]
-    if (pin?.properties.point_count) void this.open(pin.properties.cluster_id as number, pin.geometry as GeoJSON.Point)
+    if (pin?.properties.point_count) void this.open(pin.properties.cluster_id as number, pin.geometry as Point)
     else if (pin) this.listener.choose(String(pin.properties.id))
     else this.listener.click(this.regionsAt(at))
   }
@@ -192,7 +192,7 @@ export class CityView {
       .map(({ properties }) => ({ code: String(properties.code), tier: properties.tier as Tier }))
   }
 
-  private async open(cluster: number, geometry: GeoJSON.Point): Promise<void> {
+  private async open(cluster: number, geometry: Point): Promise<void> {
     const zoom = (await this.map.getSource<GeoJSONSource>('tickets')?.getClusterExpansionZoom(cluster)) ?? this.map.getZoom() + 1
     this.map.easeTo({ center: geometry.coordinates as [number, number], zoom })
   }
@@ -202,11 +202,11 @@ export class CityView {
   }
 }
 
-function point(place: { lng: number; lat: number }, properties: GeoJSON.GeoJsonProperties): GeoJSON.Feature {
+function point(place: { lng: number; lat: number }, properties: GeoJsonProperties): Feature {
   return { type: 'Feature', geometry: { type: 'Point', coordinates: [place.lng, place.lat] }, properties }
 }
 
-function cone(camera: Camera): GeoJSON.Feature[] {
+function cone(camera: Camera): Feature[] {
   const ring = viewCone(camera, CONE_REACH_M)
   return ring ? [{ type: 'Feature', geometry: { type: 'Polygon', coordinates: [ring] }, properties: {} }] : []
 }

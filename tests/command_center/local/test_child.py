@@ -32,7 +32,7 @@ def a_program(tmp_path: Path, *argv: str, grace_s: float = 8.0) -> Program:
 
 
 def logged(program: Program, text: str) -> bool:
-    return program.log.exists() and text in program.log.read_text()
+    return text in child.log_since_start(program.log)
 
 
 def test_a_child_dies_when_its_parent_is_killed(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_stopping_a_child_takes_its_own_children_along(tmp_path: Path) -> None:
     program = a_program(tmp_path, "/bin/sh", "-c", "sleep 600 & echo $!; wait")
     process = child.spawn(program)
     wait_until(lambda: logged(program, "\n"), what="the grandchild")
-    grandchild = int(program.log.read_text())
+    grandchild = int(child.log_since_start(program.log))
     assert is_alive(grandchild)
     assert child.stop(process, program) is True
     wait_until(lambda: not is_alive(grandchild), what="the death of the grandchild")
@@ -83,7 +83,7 @@ def test_a_program_that_is_never_ready_is_stopped_and_reported(tmp_path: Path) -
     program = a_program(tmp_path, "/bin/sh", "-c", "echo $$; exec sleep 600")
     with pytest.raises(ServerFailed, match=r"not ready within 0.5 s"):
         child.launch(program, lambda: False, 0.5)
-    assert not is_alive(int(program.log.read_text()))
+    assert not is_alive(int(child.log_since_start(program.log)))
 
 
 def test_a_port_in_use_has_an_event_of_its_own(tmp_path: Path) -> None:
@@ -97,4 +97,13 @@ def test_a_full_log_is_kept_once_beside_the_new_one(tmp_path: Path, monkeypatch:
     program = a_program(tmp_path, "/bin/echo", "a line longer than ten bytes")
     for _ in range(2):
         child.spawn(program).wait(10)
-    assert program.log.with_suffix(".log.1").read_text() == program.log.read_text()
+    older = program.log.with_suffix(".log.1")
+    assert child.log_since_start(older) == child.log_since_start(program.log) == "a line longer than ten bytes\n"
+
+
+def test_the_last_words_are_those_of_this_start_and_not_of_an_earlier_one(tmp_path: Path) -> None:
+    with pytest.raises(PortTaken):
+        child.launch(a_program(tmp_path, "/bin/echo", "Address already in use"), lambda: False, 10)
+    with pytest.raises(ServerFailed, match="it said nothing") as second:
+        child.launch(a_program(tmp_path, "/bin/true"), lambda: False, 10)
+    assert not isinstance(second.value, PortTaken)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from command_center.local import child
 from command_center.local.child import Program, ServerFailed
 from command_center.local.supervisor import StepFailed, StopRequested, Supervisor
 from tests.command_center.local.process import children, is_alive, run_script
@@ -48,9 +50,18 @@ def supervising(folder: Path, *arguments: str, expect: str = "all started") -> I
         wait_until(lambda: expect in log.read_text(), what=f"{expect!r}: {log.read_text()}")
         yield process
     finally:
+        process.send_signal(signal.SIGSTOP)  # or it would start again what is killed next
+        kill_groups(children(process.pid))
         if process.poll() is None:
             process.kill()
         process.wait()
+
+
+def kill_groups(leaders: list[int]) -> None:
+    """Nothing may stay behind, whatever a test has found out."""
+    for pid in leaders:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def family(pid: int) -> list[int]:
@@ -111,7 +122,10 @@ def test_killing_the_supervisor_leaves_no_child(tmp_path: Path) -> None:
         started = children(supervisor.pid)
         supervisor.kill()
         supervisor.wait()
-    wait_until(lambda: not any(is_alive(pid) for pid in started), what="the death of the children")
+    try:
+        wait_until(lambda: not any(is_alive(pid) for pid in started), what="the death of the children")
+    finally:
+        kill_groups(started)  # their own children have nobody to tell them
 
 
 def test_a_child_that_keeps_dying_is_started_less_and_less_often(tmp_path: Path) -> None:
@@ -151,7 +165,7 @@ def test_a_step_is_stopped_by_a_signal(tmp_path: Path) -> None:
     said: list[str] = []
     with Supervisor(said.append) as supervisor, pytest.raises(StopRequested):
         supervisor.run_to_end(a_program(tmp_path, f"echo $$; kill -TERM {os.getpid()}; exec sleep 600"))
-    assert not is_alive(int((tmp_path / "step.log").read_text()))
+    assert not is_alive(int(child.log_since_start(tmp_path / "step.log")))
 
 
 def test_waiting_for_the_whole_ends_when_a_part_dies(tmp_path: Path) -> None:

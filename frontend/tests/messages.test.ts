@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { en } from './en'
-import { zh } from './zh-CN'
+import { en } from '../src/i18n/en'
+import { zh } from '../src/i18n/zh-CN'
 
 type Tree = { [key: string]: string | Tree }
 

@@ -1,0 +1,48 @@
+# Everything goes through deploy/setup.sh, which prepares what is missing and skips what is there.
+# Targets are phony and paths relative, so that a checkout in a folder with blanks works.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# More options for `command-center up` and for pytest: make run ARGS="--port 9000", make test TESTS="-k broker".
+ARGS ?=
+TESTS ?=
+
+.PHONY: help run setup setup-test test lint lock clean
+
+help:
+	@echo 'make run    start everything with the demo city (ARGS="--port 9000 --var DIR")'
+	@echo 'make test   prepare the machine and run every check and test (TESTS="-k name")'
+	@echo 'make setup  install what is missing, without starting anything'
+	@echo 'make lint   style, types and import contracts'
+	@echo 'make lock   renew requirements.lock'
+	@echo 'make clean  remove what was built; the data under var/ stays'
+
+run:
+	@./deploy/setup.sh run
+	@exec .venv/bin/command-center up --demo $(ARGS)
+
+setup:
+	@./deploy/setup.sh run
+
+setup-test:
+	@./deploy/setup.sh test
+
+lint: setup-test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+# Two processes: each has its own PostgreSQL and broker, and most tests wait for these and not for the processor.
+test: lint
+	./deploy/setup.sh npm test
+	.venv/bin/python -m pytest -n 2 --dist loadfile $(TESTS)
+
+lock:
+	@./deploy/setup.sh lock
+	@./deploy/setup.sh run
+
+clean:
+	rm -rf .venv frontend/node_modules frontend/dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,89 @@
+"""Who is asking, and what the web process has at hand to answer with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
+
+from flask import Flask, current_app, g, request
+from sqlalchemy import Connection, Engine
+from structlog.stdlib import BoundLogger
+
+from command_center.account.account import Account, NotLoggedIn
+from command_center.account.store import account_of
+from config.database import scoped
+from config.settings import Settings
+from gis.region import Region, RegionTree
+from ingest.sensor import Catalogue
+
+if TYPE_CHECKING:
+    from command_center.push import Push
+
+COOKIE = "cc_session"
+_KEY = "command_center"
+
+
+@dataclass
+class Server:
+    """The web process's parts. ``tree`` is of the whole city and decides; what is shown comes from scoped queries."""
+
+    settings: Settings
+    engine: Engine
+    clock: Callable[[], datetime]
+    root: Region
+    tree: RegionTree
+    catalogue: Catalogue
+    log: BoundLogger
+    push: Push | None = None
+
+
+def keep(app: Flask, parts: Server) -> None:
+    """Give an application its parts."""
+    app.extensions[_KEY] = parts
+
+
+def server() -> Server:
+    """The parts of the application that answers."""
+    return cast(Server, current_app.extensions[_KEY])
+
+
+def token() -> str | None:
+    """The session secret of this request: from its cookie, or as a bearer token."""
+    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and bearer:
+        return bearer.strip()
+    return request.cookies.get(COOKIE)
+
+
+def account() -> Account:
+    """The account that asks. Raises NotLoggedIn."""
+    if "account" not in g:
+        secret = token()
+        found = None
+        if secret is not None:
+            with server().engine.begin() as connection:
+                found = account_of(connection, secret, now())
+        if found is None:
+            raise NotLoggedIn("log in first")
+        g.account = found
+    return cast(Account, g.account)
+
+
+@contextmanager
+def sight(*, snapshot: bool = False) -> Iterator[Connection]:
+    """A transaction that sees what the asking account may see. Raises NotLoggedIn."""
+    with scoped(server().engine, account().scope, snapshot=snapshot) as connection:
+        yield connection
+
+
+def now() -> datetime:
+    """The server's time."""
+    return server().clock()
+
+
+def wall_clock() -> datetime:
+    """Now, aware, UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,83 @@
+"""``/healthz``, ``/readyz`` and ``/metrics``: for load balancers, service managers and Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from sqlalchemy.exc import SQLAlchemyError
+
+from command_center.api.asking import now, server
+from command_center.api.summary import AWAY_S
+from command_center.heartbeat import figures_of, last_beat
+
+blueprint = Blueprint("health", __name__)
+
+_REJECTED = "rejected_"
+
+
+@blueprint.get("/healthz")
+def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "alive"}
+
+
+@blueprint.get("/readyz")
+def readyz() -> tuple[Response, int]:
+    """200 when the database, the worker, the scheduler and the broker are there; else 503 and which is away since when."""
+    parts = _parts()
+    ready = all(part["state"] == "ready" for part in parts.values())
+    return jsonify({"status": "ready" if ready else "waiting", "parts": parts}), 200 if ready else 503
+
+
+def _parts() -> dict[str, dict[str, Any]]:
+    try:
+        with server().engine.connect() as connection:
+            beats = {name: last_beat(connection, name) for name in ("worker", "scheduler")}
+            broker = figures_of(connection, "worker").get("broker", "away")
+    except SQLAlchemyError:
+        return {"database": {"state": "away"}}
+    parts: dict[str, dict[str, Any]] = {"database": {"state": "ready"}}
+    for name, beat in beats.items():
+        alive = beat.at is not None and (now() - beat.at).total_seconds() <= AWAY_S
+        parts[name] = {"state": "ready" if alive else "away", "beat_at": beat.at.isoformat() if beat.at else None}
+    worker_alive = parts["worker"]["state"] == "ready"
+    state = "ready" if worker_alive and broker == "connected" else "away"
+    parts["broker"] = {"state": state, "worker_says": broker if worker_alive else "nothing: the worker is away"}
+    return parts
+
+
+class _Collector:
+    """Reads the workers' counters from their heartbeats and the consoles' from the push door, when asked."""
+
+    def collect(self) -> Iterator[Metric]:
+        with server().engine.connect() as connection:
+            counts: dict[str, int] = figures_of(connection, "worker").get("counts", {})
+            beat = last_beat(connection, "worker")
+        handled = CounterMetricFamily("cc_handled", "What the worker handled since it started", labels=["what"])
+        rejected = CounterMetricFamily("cc_quarantined", "Messages put into quarantine, by reason", labels=["reason"])
+        for name, count in sorted(counts.items()):
+            if name.startswith(_REJECTED):
+                rejected.add_metric([name.removeprefix(_REJECTED)], count)
+            else:
+                handled.add_metric([name], count)
+        yield handled
+        yield rejected
+        if beat.at is not None:
+            age_s = (now() - beat.at).total_seconds()
+            yield GaugeMetricFamily("cc_worker_beat_age_seconds", "Since the worker last said it lives", value=age_s)
+        push = server().push
+        if push is not None:
+            yield GaugeMetricFamily("cc_consoles", "Live connections", value=push.connections)
+            yield CounterMetricFamily("cc_consoles_cut", "Connections cut because they were too slow", value=push.cut)
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """Prometheus text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector())
+    return Response(generate_latest(registry), content_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,0 +1,41 @@
+"""The pages: one application built by ``frontend/``, the same file for every address a person opens."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from flask import Blueprint, Response, redirect, send_from_directory
+from werkzeug.wrappers import Response as Answer
+
+blueprint = Blueprint("page", __name__)
+
+BUILT = Path(str(files("frontend"))) / "dist"
+_MISSING = "The pages are not built yet: run `make setup`, then reload.\n"
+
+
+@blueprint.get("/")
+def start() -> Answer:
+    """To the login page, which knows where an account belongs."""
+    return redirect("/login")
+
+
+@blueprint.get("/login")
+@blueprint.get("/wall")
+@blueprint.get("/county")
+@blueprint.get("/worker")
+def page() -> Response:
+    """The application."""
+    if not (BUILT / "index.html").is_file():
+        return Response(_MISSING, 503, content_type="text/plain; charset=utf-8")
+    response = send_from_directory(BUILT, "index.html")
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+@blueprint.get("/assets/<path:name>")
+def asset(name: str) -> Response:
+    """Built files carry their hash in their name, so a browser may keep them."""
+    response = send_from_directory(BUILT / "assets", name)
+    response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    return response

@@ -1,0 +1,152 @@
+"""``/api/v1/regions``, ``/cells``, ``/map`` and the vector tiles."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from flask import Response
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, Field
+from sqlalchemy import ColumnElement, and_, func, text
+
+from command_center.api.asking import account, server, sight
+from command_center.api.paging import Page, listed
+from config.database import scoped
+from gis import store as gis_store
+from gis import tiles
+
+blueprint = APIBlueprint("regions", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="regions")])
+tile_blueprint = APIBlueprint("tiles", __name__, abp_tags=[Tag(name="tiles")])
+
+_NOWHERE = "/"
+_KEPT_TILES = 4096
+
+
+class RegionQuery(Page):
+    """Which regions."""
+
+    tier: str | None = None
+    parent: str | None = None
+    code: str | None = None
+
+
+class CellQuery(Page):
+    """Which cells."""
+
+    region: str | None = Field(None, description="region code: it and all below it")
+    code: str | None = None
+
+
+class TilePath(BaseModel):
+    """Where in the pyramid."""
+
+    layer: str
+    version: str
+    z: int
+    x: int
+    y: int
+
+
+def below(scope: ColumnElement[str], region: str) -> ColumnElement[bool]:
+    """SQL: a path lies in a region's subtree. An unknown region has nothing below it."""
+    known = server().tree.regions.get(region)
+    path = _NOWHERE if known is None else known.scope
+    return and_(scope >= path, scope < path + "~")
+
+
+@blueprint.get("/regions", summary="Regions above the grid, by code")
+def list_regions(query: RegionQuery) -> dict[str, Any]:
+    """The regions the account may see."""
+    table = gis_store.regions
+    box = func.box2d(table.c.geom)
+    statement = table.select().with_only_columns(
+        table.c.code,
+        table.c.name,
+        table.c.tier,
+        table.c.parent,
+        table.c.kind,
+        table.c.inferred,
+        func.ST_X(table.c.label).label("lng"),
+        func.ST_Y(table.c.label).label("lat"),
+        func.ST_XMin(box).label("west"),
+        func.ST_YMin(box).label("south"),
+        func.ST_XMax(box).label("east"),
+        func.ST_YMax(box).label("north"),
+    )
+    for name in ("tier", "parent", "code"):
+        if (value := getattr(query, name)) is not None:
+            statement = statement.where(table.c[name] == value)
+    with sight() as connection:
+        return listed(connection, statement, (table.c.code,), query, _region, newest_first=False)
+
+
+def _region(row: Any) -> dict[str, Any]:
+    return {
+        "code": row.code,
+        "name": row.name,
+        "tier": row.tier,
+        "parent": row.parent,
+        "kind": row.kind,
+        "inferred": row.inferred,
+        "label": [row.lng, row.lat],
+        "bounds": [row.west, row.south, row.east, row.north],
+    }
+
+
+@blueprint.get("/cells", summary="Merged grid cells, by code")
+def list_cells(query: CellQuery) -> dict[str, Any]:
+    """The cells the account may see."""
+    table = gis_store.cells
+    statement = table.select().with_only_columns(
+        table.c.code, table.c.name, table.c.region, table.c.area_m2, table.c.sources
+    )
+    if query.region is not None:
+        statement = statement.where(below(table.c.scope, query.region))
+    if query.code is not None:
+        statement = statement.where(table.c.code == query.code)
+    with sight() as connection:
+        return listed(connection, statement, (table.c.code,), query, lambda row: dict(row._mapping), newest_first=False)
+
+
+@blueprint.get("/map", summary="What the map needs to begin")
+def get_map() -> dict[str, Any]:
+    """Bounds of the account's region and of the city, and the version of each tile layer."""
+    who = account()
+    with sight() as connection:
+        bounds = {
+            row.scope: [row.west, row.south, row.east, row.north]
+            for row in connection.execute(
+                text(
+                    "WITH found AS (SELECT scope, box2d(geom) AS b FROM regions"
+                    " UNION ALL SELECT scope, box2d(geom) FROM cells)"
+                    " SELECT scope, ST_XMin(b) AS west, ST_YMin(b) AS south, ST_XMax(b) AS east, ST_YMax(b) AS north"
+                    " FROM found WHERE scope IN (:own, :root)"
+                ),
+                {"own": who.scope, "root": server().root.scope},
+            )
+        }
+        synthetic = connection.execute(text("SELECT bool_or(synthetic) FROM regions")).scalar_one()
+        versions = tiles.versions(connection, who.scope)
+    return {
+        "synthetic": bool(synthetic),
+        "bounds": bounds.get(who.scope),
+        "city_bounds": bounds.get(server().root.scope),
+        "layers": {layer: {"version": version} for layer, version in versions.items()},
+    }
+
+
+@tile_blueprint.get("/tiles/<layer>/<version>/<int:z>/<int:x>/<int:y>.mvt", summary="A vector tile")
+def get_tile(path: TilePath) -> Response:
+    """As far as the account sees. The version is part of the address, so a browser may keep it for ever."""
+    found = _tile(account().scope, path.layer, path.version, path.z, path.x, path.y)
+    response = Response(found, content_type="application/vnd.mapbox-vector-tile")
+    response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
+    return response
+
+
+@lru_cache(maxsize=_KEPT_TILES)
+def _tile(scope: str, layer: str, version: str, z: int, x: int, y: int) -> bytes:
+    # The version names what lies in the tile and for whom, so that a kept tile is never a stale one.
+    with scoped(server().engine, scope) as connection:
+        return tiles.tile(connection, layer, z, x, y, scope)

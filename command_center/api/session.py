@@ -1,0 +1,113 @@
+"""``/api/v1/session``: log in, who am I, log out."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import gevent
+from flask import Response, jsonify, request
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, Field
+
+from command_center.account.account import Account, BadCredentials
+from command_center.account.password import matches
+from command_center.account.store import SESSION_LIFE, account_of, end_session, open_session, stored_password
+from command_center.api.asking import COOKIE, account, now, server, token
+from command_center.api.problem import Throttled
+
+blueprint = APIBlueprint("session", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="session")])
+
+_ATTEMPTS = 10
+_WINDOW_S = 60.0
+# By user name, in this process's memory: a restart forgives, which costs an attacker nothing it could not have waited for.
+_failed: dict[str, deque[float]] = {}
+
+
+class Credentials(BaseModel):
+    """Who wants in."""
+
+    username: str = Field(min_length=1, max_length=64)
+    password: str = Field(min_length=1, max_length=256)
+
+
+@blueprint.post("/session", summary="Log in")
+def log_in(body: Credentials) -> tuple[Response, int]:
+    """Sets the session cookie."""
+    _assert_not_throttled(body.username)
+    with server().engine.begin() as connection:
+        found = stored_password(connection, body.username)
+    # argon2 is slow on purpose and holds the processor: in a thread of its own the consoles go on meanwhile.
+    stored = None if found is None else found[1]
+    if not gevent.get_hub().threadpool.apply(matches, (stored, body.password)) or found is None:
+        _failed.setdefault(body.username, deque(maxlen=_ATTEMPTS)).append(now().timestamp())
+        raise BadCredentials("the user name or the password is wrong")
+    _failed.pop(body.username, None)
+    with server().engine.begin() as connection:
+        secret = open_session(connection, found[0], now())
+        who = account_of(connection, secret, now())
+    if who is None:
+        raise BadCredentials("the account has no region to work in: ask an administrator for a grant")
+    response = jsonify(shown(who))
+    response.set_cookie(
+        COOKIE,
+        secret,
+        max_age=int(SESSION_LIFE.total_seconds()),
+        httponly=True,
+        samesite="Strict",
+        secure=server().settings.secure_cookie or request.is_secure,
+        path="/",
+    )
+    return response, 201
+
+
+@blueprint.get("/session", summary="Who am I")
+def who_am_i() -> dict[str, Any]:
+    """The logged-in account."""
+    return shown(account())
+
+
+@blueprint.delete("/session", summary="Log out")
+def log_out() -> Response:
+    """Ends the session and its live connections."""
+    secret = token()
+    if secret is not None:
+        with server().engine.begin() as connection:
+            end_session(connection, secret)
+        push = server().push
+        if push is not None:
+            push.end(secret)
+    response = Response(status=204)
+    response.delete_cookie(COOKIE, path="/")
+    return response
+
+
+@blueprint.get("/city", summary="Which city this is")
+def city() -> dict[str, Any]:
+    """The city's code and name; needs no login."""
+    root = server().root
+    return {"code": root.code, "name": root.name}
+
+
+def shown(who: Account) -> dict[str, Any]:
+    """An account as HTTP shows it."""
+    return {
+        "account": {
+            "username": who.username,
+            "name": who.name,
+            "tier": who.tier,
+            "region": who.region,
+            "region_name": who.region_name,
+        },
+        "city": city(),
+    }
+
+
+def _assert_not_throttled(username: str) -> None:
+    horizon = now().timestamp() - _WINDOW_S
+    for name in [n for n, times in _failed.items() if times[-1] < horizon]:
+        del _failed[name]
+    times = _failed.get(username)
+    if times is not None and len(times) == _ATTEMPTS and times[0] > horizon:
+        wait_s = int(times[0] - horizon) + 1
+        raise Throttled(f"too many wrong passwords for {username}: try again in {wait_s} s")

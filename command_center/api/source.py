@@ -1,0 +1,116 @@
+"""``/api/v1/sensors``, ``/cameras`` and ``/readings``."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import Field
+from sqlalchemy import func
+
+from command_center.api.asking import now, server, sight
+from command_center.api.paging import Page, listed
+from command_center.api.region import below
+from command_center.shown import shown_sensor
+from ingest import store as ingest_store
+from ingest.sensor import Sensor
+from video import store as video_store
+
+blueprint = APIBlueprint("sources", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="sources")])
+
+
+class SourceQuery(Page):
+    """Which sensors or cameras."""
+
+    id: str | None = None
+    region: str | None = Field(None, description="region code: it and all below it")
+    domain: str | None = None
+    state: str | None = Field(None, description="online, offline or unknown")
+
+
+class ReadingQuery(Page):
+    """Which readings."""
+
+    sensor: str
+    quantity: str | None = None
+    since: datetime | None = Field(None, description="received at or after, RFC 3339; the last day when it is missing")
+
+
+@blueprint.get("/sensors", summary="Sensors with their newest values, by id")
+def list_sensors(query: SourceQuery) -> dict[str, Any]:
+    """The sensors the account may see."""
+    table = ingest_store.sensors
+    statement = table.select().with_only_columns(
+        *(column for column in table.columns if column.name != "geom"),
+        func.ST_X(table.c.geom).label("lng"),
+        func.ST_Y(table.c.geom).label("lat"),
+    )
+    with sight() as connection:
+        return listed(connection, _narrowed(statement, table, query), (table.c.id,), query, _sensor, newest_first=False)
+
+
+@blueprint.get("/cameras", summary="Cameras, by id")
+def list_cameras(query: SourceQuery) -> dict[str, Any]:
+    """The cameras the account may see. Stream addresses stay inside."""
+    table = video_store.cameras
+    columns = ("id", "name", "county", "region", "cell", "domain", "direction", "field_of_view", "state", "state_since")
+    statement = table.select().with_only_columns(
+        *(table.c[name] for name in columns),
+        func.ST_X(table.c.geom).label("lng"),
+        func.ST_Y(table.c.geom).label("lat"),
+    )
+    with sight() as connection:
+        return listed(connection, _narrowed(statement, table, query), (table.c.id,), query, _camera, newest_first=False)
+
+
+@blueprint.get("/readings", summary="Readings of a sensor, newest first")
+def list_readings(query: ReadingQuery) -> dict[str, Any]:
+    """Readings of one sensor that the account may see."""
+    table, sensors = ingest_store.readings, ingest_store.sensors
+    catalogue = server().catalogue
+    since = query.since or now() - timedelta(days=1)
+    statement = (
+        table.select()
+        .join(sensors, sensors.c.n == table.c.sensor)
+        .where(sensors.c.id == query.sensor, table.c.received_at >= since)
+    )
+    if query.quantity is not None:
+        known = catalogue.quantities.get(query.quantity)
+        statement = statement.where(table.c.quantity == (-1 if known is None else known.n))
+    keys = (table.c.received_at, table.c.key, table.c.quantity)
+
+    def shape(row: Any) -> dict[str, Any]:
+        quantity = catalogue.quantity_by_n[row.quantity]
+        return {
+            "sensor": query.sensor,
+            "quantity": quantity.name,
+            "unit": quantity.unit,
+            "value": row.value,
+            "at": row.at.isoformat(),
+            "received_at": row.received_at.isoformat(),
+            "flags": row.flags,
+        }
+
+    with sight() as connection:
+        return listed(connection, statement, keys, query, shape, newest_first=True)
+
+
+def _narrowed(statement: Any, table: Any, query: SourceQuery) -> Any:
+    if query.region is not None:
+        statement = statement.where(below(table.c.scope, query.region))
+    for name in ("id", "domain", "state"):
+        if (value := getattr(query, name)) is not None:
+            statement = statement.where(table.c[name] == value)
+    return statement
+
+
+def _sensor(row: Any) -> dict[str, Any]:
+    fields = {name: getattr(row, name) for name in Sensor.__slots__}
+    sensor = Sensor(**(fields | {"quantities": tuple(row.quantities)}))
+    return shown_sensor(sensor, server().catalogue, row.state, row.state_since, row.latest)
+
+
+def _camera(row: Any) -> dict[str, Any]:
+    found = dict(row._mapping)
+    return found | {"state_since": None if row.state_since is None else row.state_since.isoformat()}

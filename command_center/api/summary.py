@@ -1,0 +1,82 @@
+"""``/api/v1/summary``: the figures of a screen's frame."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from flask_openapi3 import APIBlueprint, Tag
+from sqlalchemy import Connection, text
+
+from command_center.api.asking import now, server, sight
+from command_center.heartbeat import Heartbeat, last_beat
+
+blueprint = APIBlueprint("summary", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="summary")])
+
+DOMAINS: Final = ("emergency", "public_order", "urban_management", "traffic")
+TREND_HOURS: Final = 24
+LATE_S: Final = 5.0
+AWAY_S: Final = 10.0
+
+_FIGURES = """
+SELECT domain,
+  count(*) FILTER (WHERE status <> 'closed') AS open,
+  count(*) FILTER (WHERE opened_at >= date_trunc('day', :now AT TIME ZONE :zone) AT TIME ZONE :zone) AS today,
+  count(*) FILTER (WHERE status <> 'closed' AND due_at < :now) AS overdue
+FROM tickets
+WHERE status <> 'closed' OR opened_at >= date_trunc('day', :now AT TIME ZONE :zone) AT TIME ZONE :zone
+GROUP BY domain"""
+
+_TREND = """
+SELECT domain, floor(extract(epoch FROM :now - opened_at) / 3600)::int AS hours_ago, count(*) AS opened
+FROM tickets WHERE opened_at > :since GROUP BY 1, 2"""
+
+
+@blueprint.get("/summary", summary="Counts of what the account sees")
+def get_summary() -> dict[str, Any]:
+    """Open, new and overdue tickets by domain, sensors and cameras by state, and whether the worker lives."""
+    moment = now()
+    with sight(snapshot=True) as connection:
+        return {
+            "at": moment.isoformat(),
+            "domains": _domains(connection, moment),
+            "sensors": _states(connection, "sensors"),
+            "cameras": _states(connection, "cameras"),
+            **worker_state(last_beat(connection, "worker"), moment),
+        }
+
+
+def worker_state(beat: Heartbeat, moment: datetime) -> dict[str, Any]:
+    """Whether the worker lives, and how old the newest data is."""
+    age_s = None if beat.at is None else (moment - beat.at).total_seconds()
+    state = "away" if age_s is None or age_s > AWAY_S else "late" if age_s > LATE_S else "live"
+    return {
+        "worker": {"state": state, "beat_at": None if beat.at is None else beat.at.isoformat()},
+        "data_at": None if beat.data_at is None else beat.data_at.isoformat(),
+    }
+
+
+def _domains(connection: Connection, moment: datetime) -> list[dict[str, Any]]:
+    zone = server().settings.time_zone
+    figures = {row.domain: row for row in connection.execute(text(_FIGURES), {"now": moment, "zone": zone})}
+    trends = {domain: [0] * TREND_HOURS for domain in DOMAINS}
+    since = moment - timedelta(hours=TREND_HOURS)
+    for row in connection.execute(text(_TREND), {"now": moment, "since": since}):
+        if row.domain in trends and 0 <= row.hours_ago < TREND_HOURS:
+            trends[row.domain][TREND_HOURS - 1 - row.hours_ago] = row.opened
+    return [
+        {
+            "domain": domain,
+            "open": figures[domain].open if domain in figures else 0,
+            "today": figures[domain].today if domain in figures else 0,
+            "overdue": figures[domain].overdue if domain in figures else 0,
+            "trend": trends[domain],
+        }
+        for domain in DOMAINS
+    ]
+
+
+def _states(connection: Connection, table: str) -> dict[str, int]:
+    found = connection.execute(text(f"SELECT state, count(*) FROM {table} GROUP BY state"))
+    counts = {"online": 0, "offline": 0, "unknown": 0} | dict(found.tuples().all())
+    return counts | {"total": sum(counts.values())}

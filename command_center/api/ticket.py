@@ -1,0 +1,154 @@
+"""``/api/v1/tickets``: lists, trails and moves."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, Field
+
+from command_center.account.account import Account
+from command_center.api.asking import account, now, server, sight
+from command_center.api.paging import Page, listed
+from command_center.api.region import below
+from command_center.idempotency import earlier_answer, keep_answer
+from command_center.move import NoSuchTicket, Wish, make_move, tell
+from command_center.ticket import store as ticket_store
+from command_center.ticket import ticket as tickets
+from command_center.ticket.ticket import Move, Step, Ticket
+
+blueprint = APIBlueprint("tickets", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="tickets")])
+
+_People = Literal["dispatch", "accept", "return", "finish", "rework", "close"]
+
+
+class TicketQuery(Page):
+    """Which tickets."""
+
+    region: str | None = Field(None, description="region code: it and all below it")
+    status: str | None = None
+    domain: str | None = None
+    sensor: str | None = Field(None, description="the sensor or camera whose signal opened it")
+    since: datetime | None = Field(None, description="opened at or after, RFC 3339")
+    open: bool | None = Field(None, description="true: not closed; false: closed")
+
+
+class TicketPath(BaseModel):
+    """One ticket."""
+
+    id: UUID
+
+
+class MoveBody(BaseModel):
+    """A move. ``version`` is the version of the ticket that was being looked at."""
+
+    move: _People
+    version: int
+    to: str | None = Field(None, max_length=32)
+    reason: str | None = Field(None, max_length=2000)
+
+
+class MoveHeader(BaseModel):
+    """``Idempotency-Key`` makes a repeat harmless."""
+
+    idempotency_key: str | None = Field(None, alias="Idempotency-Key", max_length=128)
+
+
+@blueprint.get("/tickets", summary="Tickets, newest first")
+def list_tickets(query: TicketQuery) -> dict[str, Any]:
+    """The tickets that the account may see."""
+    table = ticket_store.tickets
+    statement = table.select()
+    if query.region is not None:
+        statement = statement.where(below(table.c.scope, query.region))
+    for name in ("status", "domain"):
+        if (value := getattr(query, name)) is not None:
+            statement = statement.where(table.c[name] == value)
+    if query.sensor is not None:
+        statement = statement.where(table.c.source == query.sensor)
+    if query.since is not None:
+        statement = statement.where(table.c.opened_at >= query.since)
+    if query.open is not None:
+        closed = table.c.status == "closed"
+        statement = statement.where(~closed if query.open else closed)
+    who = account()
+    with sight() as connection:
+        keys = (table.c.opened_at, table.c.id)
+        return listed(
+            connection,
+            statement,
+            keys,
+            query,
+            lambda row: with_moves(ticket_store.ticket_of(row), who),
+            newest_first=True,
+        )
+
+
+@blueprint.get("/tickets/<uuid:id>", summary="One ticket")
+def get_ticket(path: TicketPath) -> dict[str, Any]:
+    """With the moves that the account may make now."""
+    with sight() as connection:
+        return with_moves(_seen(ticket_store.read_ticket(connection, path.id), path.id), account())
+
+
+@blueprint.get("/tickets/<uuid:id>/steps", summary="A ticket's trail")
+def get_steps(path: TicketPath) -> dict[str, Any]:
+    """Every step, oldest first."""
+    with sight() as connection:
+        _seen(ticket_store.read_ticket(connection, path.id), path.id)
+        return {"items": [shown_step(step) for step in ticket_store.load_steps(connection, path.id)], "next": None}
+
+
+@blueprint.post("/tickets/<uuid:id>/moves", summary="Move a ticket")
+def post_move(path: TicketPath, body: MoveBody, header: MoveHeader) -> Response:
+    """409 with the current ticket when it was moved meanwhile."""
+    who = account()
+    request = hashlib.sha256(f"{path.id} {body.model_dump_json()}".encode()).hexdigest()
+    wish = Wish(Move(body.move), body.version, body.to, body.reason)
+    key = header.idempotency_key
+    with sight() as connection:
+        if key is not None and (earlier := earlier_answer(connection, who.username, key, request)) is not None:
+            return jsonify(earlier[1])
+        done = make_move(connection, who, server().tree, path.id, wish, now())
+        answer = with_moves(done.ticket, who)
+        if key is not None:
+            keep_answer(connection, who.username, key, request, 200, answer, now())
+        tell(connection, done)
+    return jsonify(answer)
+
+
+def with_moves(ticket: Ticket, who: Account) -> dict[str, Any]:
+    """A ticket with what the asking account may do."""
+    moves = [
+        {
+            "move": str(o.move),
+            "needs_reason": o.needs_reason,
+            "to": [{"region": code, "name": name} for code, name in o.to],
+        }
+        for o in tickets.offers(ticket, who.actor, server().tree)
+    ]
+    return tickets.shown(ticket) | {"moves": moves}
+
+
+def shown_step(step: Step) -> dict[str, Any]:
+    """A step as HTTP shows it."""
+    return {
+        "version": step.version,
+        "move": str(step.move),
+        "at": step.at.isoformat(),
+        "by": None if step.by is None else {"account": step.by.account, "name": step.by.name, "tier": step.by.tier},
+        "status": str(step.status),
+        "tier": step.holder.tier,
+        "holder": {"region": step.holder.region, "name": step.holder.name},
+        "reason": step.reason,
+    }
+
+
+def _seen(ticket: Ticket | None, identity: UUID) -> Ticket:
+    if ticket is None:
+        raise NoSuchTicket(f"there is no ticket {identity}")
+    return ticket

@@ -1,0 +1,120 @@
+"""The composition root of the web process: settings in, a server that answers out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+from flask import Flask, Response
+from flask_openapi3 import Info, OpenAPI
+from flask_socketio import SocketIO
+from structlog.stdlib import BoundLogger
+
+import command_center.api.alert
+import command_center.api.health
+import command_center.api.incident
+import command_center.api.page
+import command_center.api.region
+import command_center.api.session
+import command_center.api.source
+import command_center.api.summary
+import command_center.api.ticket
+from command_center.api import problem
+from command_center.api.asking import Server, keep, wall_clock
+from command_center.push import Push
+from config.database import assert_bound_by_row_security, assert_durable, scoped, web_engine
+from config.settings import Settings
+from gis.store import load_regions, load_root
+from ingest.store import load_catalogue
+
+LARGEST_REQUEST = 1024 * 1024
+_LARGEST_PACKET = 64 * 1024
+
+_BLUEPRINTS = (
+    command_center.api.session.blueprint,
+    command_center.api.summary.blueprint,
+    command_center.api.ticket.blueprint,
+    command_center.api.incident.blueprint,
+    command_center.api.alert.blueprint,
+    command_center.api.source.blueprint,
+    command_center.api.region.blueprint,
+    command_center.api.region.tile_blueprint,
+)
+_PLAIN_BLUEPRINTS = (command_center.api.health.blueprint, command_center.api.page.blueprint)
+
+# Everything comes from this server: a government network has nothing else, and a page that asks elsewhere is a leak.
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; worker-src 'self' blob:;"
+        " connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+
+
+class NoCity(RuntimeError):
+    """The database holds no city yet."""
+
+
+def make_app(
+    settings: Settings, log: BoundLogger, clock: Callable[[], datetime] = wall_clock
+) -> tuple[Flask, SocketIO, Server]:
+    """Raises NoCity, UnsafeRole or UnsafeServer instead of serving what must not be served."""
+    engine = web_engine(settings.database_url)
+    assert_bound_by_row_security(engine)
+    assert_durable(engine)
+    with engine.connect() as connection:
+        root = load_root(connection)
+    if root is None:
+        raise NoCity("the database has no city: run `command-center seed --demo` or import the regions first")
+    with scoped(engine, root.scope) as connection:
+        server = Server(settings, engine, clock, root, load_regions(connection), load_catalogue(connection), log)
+    app = OpenAPI(
+        __name__,
+        info=Info(title="City operations command centre", version="1"),
+        doc_ui=True,
+        doc_prefix="/api/v1",
+        doc_url="/openapi.json",
+        validation_error_callback=problem.invalid,
+        static_folder=None,
+    )
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST
+    keep(app, server)
+    problem.register(app)
+    for blueprint in _BLUEPRINTS:
+        app.register_api(blueprint)
+    for plain in _PLAIN_BLUEPRINTS:
+        app.register_blueprint(plain)
+    app.after_request(_protect)
+    socketio = SocketIO(
+        app,
+        async_mode="gevent",
+        transports=["websocket"],
+        manage_session=False,
+        max_http_buffer_size=_LARGEST_PACKET,
+        json=_Json,
+        ping_interval=10,
+        ping_timeout=10,
+    )
+    server.push = Push(server, socketio)
+    return app, socketio, server
+
+
+def _protect(response: Response) -> Response:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+class _Json:
+    """msgspec behind the interface that Socket.IO wants."""
+
+    @staticmethod
+    def dumps(value: object, **_: object) -> str:
+        return msgspec.json.encode(value).decode()
+
+    @staticmethod
+    def loads(text: str | bytes, **_: object) -> object:
+        return msgspec.json.decode(text)

@@ -1,0 +1,170 @@
+"""``command-center``: one door for operators and service managers. Every command says what it needs and what it gives."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import click
+from sqlalchemy.exc import OperationalError
+
+from config.database import UnsafeRole, UnsafeServer
+from config.settings import BadSetting, Settings, from_environment
+
+
+class _Clear(click.Group):
+    """Turns what a user can mend into one line on standard error and exit status 2."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except (BadSetting, UnsafeRole, UnsafeServer) as problem:
+            click.echo(f"command-center {ctx.invoked_subcommand or ''}: {problem}", err=True)
+            sys.exit(2)
+        except OperationalError as problem:
+            line = str(problem.orig).strip().splitlines()[0]
+            click.echo(f"command-center {ctx.invoked_subcommand or ''}: the database is away: {line}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=_Clear, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="command-center")
+def main() -> None:
+    """City operations command centre: sensors and cameras in, tickets through five tiers, live maps out.
+
+    \b
+    Try it:            command-center up --demo
+    One process each:  command-center worker | scheduler | web   (settings: CC_DATABASE_URL, CC_MQTT_URL)
+    """
+
+
+@main.command()
+@click.option("--demo", is_flag=True, help="Also seed the demo city, write DIR/demo.json and play everyday life.")
+@click.option(
+    "--var", "var", type=click.Path(path_type=Path), default=Path("var"), show_default=True, help="Data folder."
+)
+@click.option("--port", type=click.IntRange(0, 65535), help="HTTP port; 0 takes a free one.")
+def up(var: Path, demo: bool, port: int | None) -> None:
+    """Everything on this machine: private database and broker, worker, scheduler, web server. Ctrl-C stops it all."""
+    from command_center.local.up import up as run
+
+    sys.exit(run(var, demo, port))
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database to the newest schema. CC_DATABASE_URL names the role cc_owner."""
+    from command_center.migrations import upgrade
+
+    upgrade(_settings().database_url)
+
+
+@main.command()
+@click.option("--demo", is_flag=True, required=True, help="The demo city: real codes and names, synthetic shapes.")
+def seed(demo: bool) -> None:
+    """Fill an empty database. CC_DATABASE_URL names the role cc_worker; CC_DEMO_PASSWORD is every demo account's password."""
+    from command_center.demo.seed import seed_demo
+    from config.database import worker_engine
+
+    password = os.environ.get("CC_DEMO_PASSWORD")
+    if not password:
+        raise BadSetting("CC_DEMO_PASSWORD is not set: choose the password of the demo accounts")
+    settings = _settings()
+    var = settings.var if os.environ.get("CC_VAR") else None
+    seed_demo(worker_engine(settings.database_url), settings.city, password, var)
+
+
+@main.command()
+def worker() -> None:
+    """Take in messages, evaluate rules, open tickets. Needs CC_DATABASE_URL (role cc_worker) and CC_MQTT_URL."""
+    from command_center.worker import Worker, nowhere
+    from config.log import start_logging
+
+    settings = _settings()
+    settings.require_mqtt()
+    _until_told(lambda stop: Worker(settings, start_logging("worker"), stop, nowhere).run())
+
+
+@main.command()
+def scheduler() -> None:
+    """Fire deadlines and keep the database tidy. Needs CC_DATABASE_URL (role cc_worker)."""
+    from command_center.schedule import run_scheduler
+    from config.log import start_logging
+
+    settings = _settings()
+    _until_told(lambda stop: run_scheduler(settings.database_url, start_logging("scheduler"), stop))
+
+
+@main.command()
+def web() -> None:
+    """Serve pages, API and live updates. Needs CC_DATABASE_URL (role cc_web); CC_HTTP_HOST and CC_HTTP_PORT say where."""
+    _settings()
+    # A new interpreter: gevent has to patch before anything that this one has already imported.
+    os.execv(sys.executable, [sys.executable, "-m", "command_center.web"])
+
+
+@main.command()
+@click.argument("scenario", default="everyday")
+def simulate(scenario: str) -> None:
+    """Play the demo city's sensors over MQTT until Ctrl-C. SCENARIO: everyday, storm, gas-leak or crowd."""
+    from command_center.demo.scenario import NothingToPlay, UnknownScenario
+    from command_center.demo.simulate import BadBrokerUrl, run_simulation
+    from config.database import worker_engine
+    from config.log import start_logging
+    from ingest.store import load_catalogue
+
+    settings = _settings()
+    url = settings.require_mqtt()
+    start_logging("simulate")
+    with worker_engine(settings.database_url).connect() as connection:
+        catalogue = load_catalogue(connection)
+    try:
+        sensors = list(catalogue.sensors.values())
+        _until_told(lambda stop: run_simulation(scenario, sensors, catalogue.quantities, url, stop))
+    except (UnknownScenario, NothingToPlay, BadBrokerUrl) as problem:
+        raise BadSetting(str(problem)) from None
+
+
+@main.group()
+def rules() -> None:
+    """Rule packs."""
+
+
+@rules.command("check")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def check_rules(files: tuple[Path, ...]) -> None:
+    """Check rule packs: each refusal is a line with file, line and reason; exit status 2 when there is one."""
+    from command_center.demo.seed import read_quantities
+    from rules.rulebook import read
+
+    quantities = [quantity.name for quantity in read_quantities(os.environ.get("CC_CITY", "suqian"))]
+    try:
+        packs = {str(file): file.read_text("utf-8") for file in files}
+    except UnicodeDecodeError as problem:
+        raise BadSetting(f"a rule pack is UTF-8 text: {problem}") from None
+    book = read(packs, quantities, datetime.now().astimezone().date())
+    for refusal in book.refusals:
+        click.echo(str(refusal), err=True)
+    click.echo(f"{len(book.rules)} rules taken, {len(book.refusals)} refused")
+    sys.exit(2 if book.refusals else 0)
+
+
+def _settings() -> Settings:
+    return from_environment(os.environ)
+
+
+def _until_told(run: Callable[[threading.Event], None]) -> None:
+    """Run something that ends when its event is set, which SIGTERM and SIGINT do."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    run(stop)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Put the demo city into the database. Doing it again changes nothing that is there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from shapely.geometry import MultiPolygon, Polygon
+from shapely.geometry.base import BaseGeometry
+from sqlalchemy import Connection, Engine, Table, text
+from sqlalchemy.dialects.postgresql import insert
+
+from command_center.account.password import digest
+from command_center.account.store import save_account
+from command_center.demo.catalogue import DemoCatalogue, make_catalogue
+from command_center.demo.city import DemoCity, Place, make_city
+from command_center.demo.plane import area_m2
+from gis import store as gis_store
+from ingest import store as ingest_store
+from ingest.sensor import Quantity
+from video import store as video_store
+
+PARENTAGE_SINCE = date(2026, 1, 1)
+
+
+def seed_demo(engine: Engine, pack: str, password: str, var: Path | None) -> None:
+    """Regions, cells, quantities, sensors, cameras and accounts of the demo city.
+
+    ``var`` also receives ``demo-sensors.json`` and ``demo-accounts.json``, which say who may publish what and who may log in.
+    """
+    with engine.connect() as connection:
+        seeded = bool(connection.execute(text("SELECT EXISTS (SELECT FROM accounts)")).scalar_one())
+    # Drawing the city takes seconds, in which no transaction may stand open.
+    city = None if seeded else make_city()
+    catalogue = None if city is None else make_catalogue(city)
+    with engine.begin() as connection:
+        _add(connection, ingest_store.quantities, [_quantity_row(q) for q in read_quantities(pack)])
+        if city is not None and catalogue is not None:
+            _add_ground(connection, city)
+            _add_sources(connection, catalogue)
+            _add_accounts(connection, city, catalogue, password)
+        if var is not None:
+            _write_lists(connection, var)
+
+
+def _add_accounts(connection: Connection, city: DemoCity, catalogue: DemoCatalogue, password: str) -> None:
+    stored = digest(password)
+    regions = {place.region.code: place.region for place in city.places}
+    for account in catalogue.accounts:
+        region = regions[account.region]
+        grant = (region.code, region.tier, region.name, region.scope)
+        save_account(connection, account.username, account.name, stored, grant)
+
+
+def read_quantities(pack: str) -> list[Quantity]:
+    """The quantities of a data pack."""
+    found = yaml.safe_load((files("config") / pack / "quantities.yaml").read_text("utf-8"))
+    return [
+        Quantity(q["n"], q["name"], q["unit"], q["title"]["zh-CN"], q["title"]["en"], q["low"], q["high"])
+        for q in found["quantities"]
+    ]
+
+
+def _add(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        connection.execute(insert(table).on_conflict_do_nothing(), list(rows))
+
+
+def _quantity_row(quantity: Quantity) -> dict[str, Any]:
+    return {name: getattr(quantity, name) for name in Quantity.__slots__}
+
+
+def _wkt(geometry: BaseGeometry) -> str:
+    return f"SRID=4490;{geometry.wkt}"
+
+
+def _add_ground(connection: Connection, city: DemoCity) -> None:
+    _add(connection, gis_store.regions, [_region_row(place) for place in city.regions])
+    parents = [
+        {"code": p.region.code, "parent": p.region.parent, "valid_from": PARENTAGE_SINCE}
+        for p in city.regions
+        if p.region.parent is not None
+    ]
+    _add(connection, gis_store.region_parents, parents)
+    _add(connection, gis_store.cells, [_cell_row(place) for place in sorted(city.cells, key=lambda p: p.region.code)])
+    water = [{"kind": f.kind, "name": f.name, "geom": _wkt(f.geometry)} for f in city.water]
+    _add(connection, gis_store.water, water)
+
+
+def _region_row(place: Place) -> dict[str, Any]:
+    region, shape = place.region, place.geometry
+    return {
+        "code": region.code,
+        "name": region.name,
+        "tier": region.tier,
+        "kind": region.kind,
+        "parent": region.parent,
+        "scope": region.scope,
+        "inferred": region.inferred,
+        "synthetic": True,
+        "geom": _wkt(MultiPolygon([shape]) if isinstance(shape, Polygon) else shape),
+        "label": _wkt(shape.representative_point()),
+    }
+
+
+def _cell_row(place: Place) -> dict[str, Any]:
+    return {
+        "code": place.region.code,
+        "name": place.region.name,
+        "region": place.region.parent,
+        "scope": place.region.scope,
+        "area_m2": area_m2(place.geometry),
+        "sources": {},
+        "geom": _wkt(place.geometry),
+    }
+
+
+def _add_sources(connection: Connection, catalogue: DemoCatalogue) -> None:
+    shared = ("id", "name", "county", "region", "cell", "scope", "domain")
+    sensors = [
+        {name: getattr(s, name) for name in (*shared, "n", "interval_s")}
+        | {"quantities": list(s.quantities), "geom": _point(s.lng, s.lat)}
+        for s in catalogue.sensors
+    ]
+    _add(connection, ingest_store.sensors, sensors)
+    cameras = [
+        {name: getattr(c, name) for name in (*shared, "direction", "field_of_view", "stream", "alias")}
+        | {"geom": _point(c.lng, c.lat)}
+        for c in catalogue.cameras
+    ]
+    _add(connection, video_store.cameras, cameras)
+
+
+def _point(lng: float | None, lat: float | None) -> str | None:
+    return None if lng is None or lat is None else f"SRID=4490;POINT({lng} {lat})"
+
+
+def _write_lists(connection: Connection, var: Path) -> None:
+    sensors = connection.execute(
+        text("SELECT county, id FROM sensors UNION SELECT county, id FROM cameras ORDER BY 1, 2")
+    )
+    accounts = connection.execute(
+        text(
+            "SELECT a.username, a.name, g.tier, g.region FROM accounts a JOIN account_grants g ON g.account = a.id"
+            " ORDER BY length(g.scope), a.username"
+        )
+    )
+    _write(var / "demo-sensors.json", (dict(row._mapping) for row in sensors))
+    _write(var / "demo-accounts.json", (dict(row._mapping) for row in accounts))
+
+
+def _write(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    file.write_text(json.dumps(list(rows), ensure_ascii=False, indent=1), "utf-8")
