@@ -60,7 +60,7 @@ class NoCity(RuntimeError):
 
 def make_app(
     settings: Settings, log: BoundLogger, clock: Callable[[], datetime] = wall_clock
-) -> tuple[Flask, SocketIO, Server]:
+) -> tuple[Flask, SocketIO, Push]:
     """Raises NoCity, UnsafeRole or UnsafeServer instead of serving what must not be served."""
     engine = web_engine(settings.database_url)
     assert_bound_by_row_security(engine)
@@ -98,8 +98,9 @@ def make_app(
         ping_interval=10,
         ping_timeout=10,
     )
-    server.push = Push(server, socketio)
-    return app, socketio, server
+    push = Push(server, socketio)
+    server.consoles = push
+    return app, socketio, push
 
 
 def _protect(response: Response) -> Response:

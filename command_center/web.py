@@ -15,8 +15,8 @@ from flask_socketio import SocketIO  # noqa: E402
 from sqlalchemy.exc import OperationalError  # noqa: E402
 from structlog.stdlib import BoundLogger  # noqa: E402
 
-from command_center.api.asking import Server  # noqa: E402
 from command_center.app import NoCity, make_app  # noqa: E402
+from command_center.push import Push  # noqa: E402
 from config.database import UnsafeRole, UnsafeServer  # noqa: E402
 from config.log import start_logging  # noqa: E402
 from config.settings import BadSetting, Settings, from_environment  # noqa: E402
@@ -43,16 +43,15 @@ def main() -> int:
 
 
 def _serve(settings: Settings, log: BoundLogger) -> None:
-    app, socketio, server = _composed(settings, log)
-    assert server.push is not None
-    server.push.start()
+    app, socketio, push = _composed(settings, log)
+    push.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, socketio.stop)
     log.info("serving", url=f"http://{settings.http_host}:{settings.http_port}")
     socketio.run(app, host=settings.http_host, port=settings.http_port, log_output=False)
 
 
-def _composed(settings: Settings, log: BoundLogger) -> tuple[Flask, SocketIO, Server]:
+def _composed(settings: Settings, log: BoundLogger) -> tuple[Flask, SocketIO, Push]:
     """Wait for a database that is still starting; anything else that is wrong is said at once."""
     pause_s = _FIRST_PAUSE_S
     while True:

@@ -209,7 +209,7 @@ prepare_frontend() {
     if [ ! -f frontend/dist/index.html ] || [ "$(cat frontend/node_modules/.built 2>/dev/null)" != "$sources" ]; then
         say "building the front end"
         rm -f frontend/node_modules/.built
-        run_npm run --silent build
+        run_npm run --silent build -- --logLevel warn
         printf '%s' "$sources" >frontend/node_modules/.built
     fi
 }

@@ -112,4 +112,4 @@ def load_root(connection: Connection) -> Region | None:
 
 def load_scopes(connection: Connection) -> dict[str, str]:
     """Region path by code, for every region above the grid."""
-    return dict(connection.execute(text("SELECT code, scope FROM regions")).tuples().all())
+    return dict(connection.execute(text("SELECT code, scope FROM regions")).all())

@@ -230,7 +230,7 @@ def save_states(connection: Connection, changes: Sequence[tuple[int, str, dateti
             "since": [since for _, _, since in changes],
         },
     )
-    return dict(found.tuples().all())
+    return dict(found.all())
 
 
 def load_catalogue(connection: Connection) -> Catalogue:
@@ -262,7 +262,7 @@ def load_keys(connection: Connection, since: datetime) -> dict[int, float]:
         ),
         {"since": since},
     )
-    return dict(found.tuples().all())
+    return dict(found.all())
 
 
 def stored_keys(connection: Connection, doubts: Sequence[Doubt]) -> set[int]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 from flask import Flask, current_app, g, request
 from sqlalchemy import Connection, Engine
@@ -19,11 +19,19 @@ from config.settings import Settings
 from gis.region import Region, RegionTree
 from ingest.sensor import Catalogue
 
-if TYPE_CHECKING:
-    from command_center.push import Push
-
 COOKIE = "cc_session"
 _KEY = "command_center"
+
+
+class Consoles(Protocol):
+    """The live connections, as far as HTTP has to do with them."""
+
+    cut: int
+
+    @property
+    def connections(self) -> int: ...
+
+    def end(self, secret: str) -> None: ...
 
 
 @dataclass
@@ -37,7 +45,7 @@ class Server:
     tree: RegionTree
     catalogue: Catalogue
     log: BoundLogger
-    push: Push | None = None
+    consoles: Consoles | None = None
 
 
 def keep(app: Flask, parts: Server) -> None:

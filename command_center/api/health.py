@@ -69,10 +69,10 @@ class _Collector:
         if beat.at is not None:
             age_s = (now() - beat.at).total_seconds()
             yield GaugeMetricFamily("cc_worker_beat_age_seconds", "Since the worker last said it lives", value=age_s)
-        push = server().push
-        if push is not None:
-            yield GaugeMetricFamily("cc_consoles", "Live connections", value=push.connections)
-            yield CounterMetricFamily("cc_consoles_cut", "Connections cut because they were too slow", value=push.cut)
+        consoles = server().consoles
+        if consoles is not None:
+            yield GaugeMetricFamily("cc_consoles", "Live connections", value=consoles.connections)
+            yield CounterMetricFamily("cc_consoles_cut", "Connections cut because they were too slow", value=consoles.cut)
 
 
 @blueprint.get("/metrics")

@@ -74,9 +74,9 @@ def log_out() -> Response:
     if secret is not None:
         with server().engine.begin() as connection:
             end_session(connection, secret)
-        push = server().push
-        if push is not None:
-            push.end(secret)
+        consoles = server().consoles
+        if consoles is not None:
+            consoles.end(secret)
     response = Response(status=204)
     response.delete_cookie(COOKIE, path="/")
     return response

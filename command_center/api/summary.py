@@ -78,5 +78,5 @@ def _domains(connection: Connection, moment: datetime) -> list[dict[str, Any]]:
 
 def _states(connection: Connection, table: str) -> dict[str, int]:
     found = connection.execute(text(f"SELECT state, count(*) FROM {table} GROUP BY state"))
-    counts = {"online": 0, "offline": 0, "unknown": 0} | dict(found.tuples().all())
+    counts = {"online": 0, "offline": 0, "unknown": 0} | dict(found.all())
     return counts | {"total": sum(counts.values())}

@@ -99,7 +99,7 @@ def incidents_of_signals(connection: Connection, signals: Iterable[UUID]) -> dic
     found = connection.execute(
         text("SELECT signal, incident FROM incident_signals WHERE signal = ANY (:signals)"), {"signals": list(signals)}
     )
-    return dict(found.tuples().all())
+    return dict(found.all())
 
 
 def incident_of(row: Any) -> Incident:

@@ -40,7 +40,8 @@ export function useDossier(id: Ref<string | null>) {
       error.value = null
       mergeTicket(loaded)
     } catch (failure) {
-      if (asked === id.value) error.value = known(failure)
+      // Away is told by the banner, and the link's return asks again.
+      if (asked === id.value && !(failure instanceof Unreachable)) error.value = known(failure)
     }
   }
 
@@ -93,6 +94,10 @@ export function useDossier(id: Ref<string | null>) {
       if (version !== undefined && answered.value?.id === id.value && version > answered.value.version) void load()
     },
   )
+
+  watch(live.linked, (linked) => {
+    if (linked) void load()
+  })
 
   return { ticket, moves, steps, error, conflict, busy, act, load }
 }

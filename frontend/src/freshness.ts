@@ -27,14 +27,17 @@ export function freshness(now_ms: number, silence_s: number, pulse: Pulse | null
   const data_age_s = ageOf(pulse?.data_at ?? null, now_ms)
   const link_since_ms = pulse ? Date.parse(pulse.at) : null
   if (silence_s >= STALE_S) return { state: 'stale', missing: 'link', since_ms: link_since_ms, data_age_s }
-  const beat_age_s = pulse ? (ageOf(pulse.worker_at, now_ms) ?? Infinity) : 0
+  // A silent link says nothing of worker and data: they are judged by the last pulse's own time, not by now.
+  const told_ms = link_since_ms ?? now_ms
+  const beat_age_s = pulse ? (ageOf(pulse.worker_at, told_ms) ?? Infinity) : 0
+  const told_age_s = ageOf(pulse?.data_at ?? null, told_ms)
   if (beat_age_s >= STALE_S) return { state: 'stale', missing: 'worker', since_ms: instant(pulse?.worker_at), data_age_s }
-  if (data_age_s !== null && data_age_s >= STALE_S) {
+  if (told_age_s !== null && told_age_s >= STALE_S) {
     return { state: 'stale', missing: 'data', since_ms: instant(pulse?.data_at), data_age_s }
   }
   if (silence_s >= LATE_S) return { state: 'late', missing: 'link', since_ms: link_since_ms, data_age_s }
   if (beat_age_s >= LATE_S) return { state: 'late', missing: 'worker', since_ms: instant(pulse?.worker_at), data_age_s }
-  if (data_age_s !== null && data_age_s >= LATE_S) {
+  if (told_age_s !== null && told_age_s >= LATE_S) {
     return { state: 'late', missing: 'data', since_ms: instant(pulse?.data_at), data_age_s }
   }
   return { state: 'live', missing: null, since_ms: null, data_age_s }

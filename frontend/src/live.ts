@@ -25,6 +25,7 @@ const pulse = shallowRef<Pulse | null>(null)
 const now_ms = ref(Date.now())
 const silence_s = ref(0)
 const synced = ref(false)
+const linked = ref(false)
 
 let socket: Socket | null = null
 let heap: LiveEvent[] = []
@@ -41,6 +42,8 @@ export const live = {
   now_ms: shallowReadonly(now_ms),
   /** True once a snapshot came: before that an empty list means "not known yet". */
   synced: shallowReadonly(synced),
+  /** True while the socket is open and caught up. */
+  linked: shallowReadonly(linked),
   freshness: computed(() => freshnessAt(now_ms.value, silence_s.value, pulse.value)),
 }
 
@@ -78,6 +81,7 @@ export function stopLive(): void {
   pulse.value = null
   pulse_ms = null
   synced.value = false
+  linked.value = false
 }
 
 function synchronise(): void {
@@ -96,6 +100,7 @@ function synchronise(): void {
     replica.value = acknowledge(replica.value, answer)
     if (!answer.snapshot) announce(before)
     synced.value = true
+    linked.value = true
   })
 }
 
@@ -132,6 +137,7 @@ function hear(said: Pulse): void {
 
 /** Socket.IO comes back by itself unless the server cut the connection on purpose, which it does to slow clients. */
 function reconnect(reason: string): void {
+  linked.value = false
   flush()
   if (reason !== 'io server disconnect') return
   const cut = socket

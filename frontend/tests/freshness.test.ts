@@ -27,6 +27,10 @@ describe('freshness', () => {
     expect(freshness(NOW, silence_s, said)).toMatchObject({ state, missing })
   })
 
+  it('blames the link and not the data while the link is silent', () => {
+    expect(freshness(NOW + 9_000, 9, pulse(1, 2))).toMatchObject({ state: 'late', missing: 'link' })
+  })
+
   it('says since when', () => {
     expect(freshness(NOW, 0, pulse(12, 2)).since_ms).toBe(NOW - 12_000)
     expect(freshness(NOW, 0, pulse(null, 2)).since_ms).toBeNull()
