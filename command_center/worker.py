@@ -53,7 +53,7 @@ class Worker:
     def run(self) -> None:
         """Until ``stop`` is set."""
         self.engine = worker_engine(self.settings.database_url)
-        self.inbox = Inbox(self.settings.require_mqtt(), "cc-worker")
+        self.inbox = Inbox(self.settings.require_mqtt(), f"cc-{self.settings.worker_name}")
         self._until_done(self._load, "start")
         self.inbox.open()
         try:

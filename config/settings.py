@@ -29,6 +29,7 @@ class Settings:
     var: Path
     secure_cookie: bool
     time_zone: str
+    worker_name: str
     batch_messages: int
     linger_ms: float
 
@@ -49,6 +50,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         var=Path(environment.get("CC_VAR", "var")),
         secure_cookie=_truth(environment, "CC_SECURE_COOKIE", default=False),
         time_zone=_time_zone(environment.get("CC_TIME_ZONE", "Asia/Shanghai")),
+        worker_name=_name(environment.get("CC_WORKER_NAME", "worker")),
         batch_messages=int(_number(environment, "CC_BATCH_MESSAGES", 2000, 1, 100_000)),
         linger_ms=_number(environment, "CC_LINGER_MS", 5, 0, 1000),
     )
@@ -91,6 +93,13 @@ def _truth(environment: Mapping[str, str], name: str, *, default: bool) -> bool:
     if text in {"", "0", "1", "false", "true", "no", "yes"}:
         return default if text == "" else text in {"1", "true", "yes"}
     raise BadSetting(f"{name} must be yes or no, it is {text!r}")
+
+
+def _name(name: str) -> str:
+    """The worker's name at the broker: what it left unacknowledged is kept under it, so it must not change."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", name):
+        raise BadSetting(f"CC_WORKER_NAME must be 1 to 40 letters, digits, - or _, it is {name!r}")
+    return name
 
 
 def _time_zone(name: str) -> str:

@@ -59,10 +59,10 @@ def broker(var_folder: Path) -> Iterator[Broker]:
 @pytest.fixture(scope="session")
 def migrated_template(cluster: Cluster) -> str:
     """The name of a database with all migrations, made once and copied for every test that needs one."""
-    from command_center import migrations
+    from command_center.migrations import upgrade
 
     postgres.prepare(cluster, _TEMPLATE)
-    migrations.upgrade(cluster.url("cc_owner", _TEMPLATE))
+    upgrade(cluster.url("cc_owner", _TEMPLATE))
     return _TEMPLATE
 
 

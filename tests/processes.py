@@ -75,10 +75,12 @@ def web(database_url: str) -> Iterator[str]:
 
 
 @contextmanager
-def worker(database_url: str, mqtt_url: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The worker process."""
-    settings = {"CC_DATABASE_URL": database_url, "CC_MQTT_URL": mqtt_url}
-    with running(["-m", "command_center.cli", "worker"], settings) as process:
+def worker(
+    database_url: str, mqtt_url: str, name: str, *, program: Sequence[str] = ("-m", "command_center.cli", "worker")
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The worker process. ``name`` is its own at the broker, which keeps for it what it did not acknowledge."""
+    settings = {"CC_DATABASE_URL": database_url, "CC_MQTT_URL": mqtt_url, "CC_WORKER_NAME": name}
+    with running(program, settings) as process:
         yield process
 
 

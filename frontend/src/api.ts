@@ -1,6 +1,7 @@
 /** The HTTP door: typed answers, problems as exceptions, one place that knows the addresses. */
 import type {
   Camera,
+  City,
   Device,
   MapDescription,
   MoveName,
@@ -84,6 +85,7 @@ export function newKey(): string {
 const DEVICES_LIMIT = 20_000
 
 export const api = {
+  city: () => request<City>('GET', '/city'),
   session: () => request<Session>('GET', '/session'),
   login: (username: string, password: string) => request<Session>('POST', '/session', { username, password }),
   logout: () => request<void>('DELETE', '/session'),

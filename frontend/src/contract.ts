@@ -93,8 +93,8 @@ export interface Ticket {
   number: string
   title: string
   title_en: string
-  detail: string | null
-  detail_en: string | null
+  detail?: string | null
+  detail_en?: string | null
   status: Status
   tier: Tier
   region: string

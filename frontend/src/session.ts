@@ -1,6 +1,6 @@
 /** Who is logged in on this page. */
 import { computed, shallowRef } from 'vue'
-import { Problem, api } from './api'
+import { Problem, Unreachable, api } from './api'
 import type { City, Session, Tier } from './contract'
 import { recall, remember } from './remember'
 
@@ -25,7 +25,6 @@ export async function whoAmI(): Promise<Session | null> {
       take(await api.session())
     } catch (error) {
       if (!(error instanceof Problem)) throw error
-      showCity(error.members.city)
     }
     asked = true
   }
@@ -57,9 +56,16 @@ function take(answer: Session): void {
   showCity(answer.city)
 }
 
-/** The login page names the city too: from the refusal where the server tells it, else from the last login here. */
-function showCity(value: unknown): void {
-  if (typeof value !== 'object' || value === null || !('name' in value)) return
-  city.value = value as City
+/** The login page names the city before anybody is known; the last answer stands in while the server is away. */
+export async function whichCity(): Promise<void> {
+  try {
+    showCity(await api.city())
+  } catch (error) {
+    if (!(error instanceof Problem || error instanceof Unreachable)) throw error
+  }
+}
+
+function showCity(value: City): void {
+  city.value = value
   remember('city', value)
 }

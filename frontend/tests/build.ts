@@ -7,8 +7,6 @@ export function ticket(given: Partial<Ticket> = {}): Ticket {
     number: '20261123-0001',
     title: '道路积水',
     title_en: 'Road flooded',
-    detail: null,
-    detail_en: null,
     status: 'filed',
     tier: 'city',
     region: 'V',
@@ -59,7 +57,7 @@ export function move(name: Move['move'], to: Move['to'] = []): Move {
 export function step(given: Partial<Step> = {}): Step {
   return {
     version: 1,
-    move: 'open',
+    move: 'file',
     at: '2026-11-23T10:00:00+08:00',
     by: null,
     status: 'filed',

@@ -154,7 +154,9 @@ def test_every_kind_of_bad_message_is_kept_with_its_reason_and_the_good_one_besi
     unknown = reading("nobody-1", {"water_depth": 0.1})
     elsewhere = reading("water-1", {"water_depth": 0.1}, county="321322")
     outcome = bench.send(*bad, unknown, reading("water-1", {"water_depth": 0.05}), elsewhere)
-    kept = {row.reason: row for row in bench.rows("SELECT reason, detail, size, length(payload) AS kept FROM quarantine")}
+    kept = {
+        row.reason: row for row in bench.rows("SELECT reason, detail, size, length(payload) AS kept FROM quarantine")
+    }
     assert set(kept) == {*BAD, "unknown_sensor", "wrong_county"}
     assert all(row.detail for row in kept.values())
     assert kept["oversized"].size > 300_000 > kept["oversized"].kept
@@ -172,8 +174,13 @@ def test_a_moving_sensor_is_put_on_the_cell_it_stands_in(bench: Bench) -> None:
     lng, lat = bench.small.centre(cell_code(1, 2, 1, 3))
     bench.send(reading("vehicle-1", {"link_speed": 40.0}, lng=lng, lat=lat))
     bench.send(reading("vehicle-1", {"link_speed": 40.0}, lng=10.0, lat=50.0))
-    found = bench.rows("SELECT c.code, r.flags FROM readings r LEFT JOIN cells c ON c.n = r.cell ORDER BY r.received_at")
-    assert [(row.code, row.flags) for row in found] == [(cell_code(1, 2, 1, 3), NO_TIME), (None, NO_TIME | OUTSIDE_CITY)]
+    found = bench.rows(
+        "SELECT c.code, r.flags FROM readings r LEFT JOIN cells c ON c.n = r.cell ORDER BY r.received_at"
+    )
+    assert [(row.code, row.flags) for row in found] == [
+        (cell_code(1, 2, 1, 3), NO_TIME),
+        (None, NO_TIME | OUTSIDE_CITY),
+    ]
 
 
 def frigate(kind: str, **after: Any) -> Message:

@@ -17,16 +17,15 @@ export const en: Messages = {
   },
   move: { dispatch: 'Dispatch', accept: 'Accept', return: 'Return', finish: 'Finish', rework: 'Rework', close: 'Close' },
   move_done: {
-    open: 'Opened',
     file: 'Filed',
-    filed: 'Filed',
+    raise: 'Raised',
+    overdue: 'Overdue',
     dispatch: 'Dispatched',
     accept: 'Accepted',
     return: 'Returned',
     finish: 'Finished',
     rework: 'Sent back for rework',
     close: 'Closed',
-    merge: 'Merged',
   },
   source: { sensor: 'Sensor', camera: 'Camera' },
   duration: {
@@ -155,7 +154,6 @@ export const en: Messages = {
     finish: '{time} {by} reported it finished',
     rework: '{time} {by} asked for rework',
     close: '{time} {by} closed it',
-    other: '{time} went to {name}',
   },
   desk: {
     title: '{region} desk',

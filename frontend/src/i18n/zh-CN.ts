@@ -8,16 +8,15 @@ export const zh = {
   status: { filed: '待受理', dispatched: '待签收', accepted: '处置中', returned: '已退回', handled: '待核查', closed: '已结案' },
   move: { dispatch: '派遣', accept: '签收', return: '退回', finish: '处置完成', rework: '返工', close: '结案' },
   move_done: {
-    open: '立案',
     file: '立案',
-    filed: '立案',
+    raise: '升级',
+    overdue: '超时',
     dispatch: '派遣',
     accept: '签收',
     return: '退回',
     finish: '处置完成',
     rework: '返工',
     close: '结案',
-    merge: '并案',
   },
   source: { sensor: '传感器', camera: '摄像机' },
   duration: {
@@ -142,7 +141,6 @@ export const zh = {
     finish: '{time} {by}报告处置完成',
     rework: '{time} {by}要求返工',
     close: '{time} {by}结案',
-    other: '{time} 转至{name}',
   },
   desk: {
     title: '{region} 工作台',

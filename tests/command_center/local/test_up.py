@@ -66,11 +66,11 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
         whole._usable_folder(tmp_path / "var")
 
 
-def test_the_gateway_may_publish_for_the_demo_sensors_only(tmp_path: Path) -> None:
+def test_the_gateway_may_publish_for_the_demo_sensors_and_its_simulators_only(tmp_path: Path) -> None:
     (tmp_path / "demo-sensors.json").write_text(json.dumps([{"county": "321302", "id": "demo-water-001"}]))
     account = gateway_account(tmp_path)
-    assert account.write == ["cc/v1/321302/demo-water-001/#"]
-    assert account.read == ["cc/v1/321302/demo-water-001/ack"]
+    assert account.write == ["cc/v1/321302/demo-water-001/#", whole.SIMULATOR]
+    assert set(account.read) <= {"cc/v1/321302/demo-water-001/ack", whole.SIMULATOR}
 
 
 @pytest.mark.parametrize("text", [None, "{", "{}", '[{"id": "demo-water-001"}]'])

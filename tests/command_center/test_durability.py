@@ -1,0 +1,241 @@
+"""Promises 1, 2 and 6: what was acknowledged is committed, whatever dies in between, and nothing happens twice."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from command_center.local import broker as private_broker
+from command_center.local import child
+from command_center.local.broker import Broker, BrokerAccount
+from config.database import worker_engine
+from tests import processes
+from tests.conftest import Database
+from tests.console import Console
+from tests.gateway import connected
+from tests.small_city import build
+from tests.waiting import wait_until
+
+DEEP = {"water_depth": 0.31}
+
+
+class Stored:
+    """What the database holds, looked at from outside."""
+
+    def __init__(self, database: Database) -> None:
+        self.engine: Engine = worker_engine(database.worker_url)
+
+    def rows(self, sql: str, **values: Any) -> list[Any]:
+        with self.engine.connect() as connection:
+            return list(connection.execute(text(sql), values))
+
+    def readings(self, sensor: str) -> int:
+        sql = "SELECT count(*) FROM readings r JOIN sensors s ON s.n = r.sensor WHERE s.id = :sensor"
+        return int(self.rows(sql, sensor=sensor)[0][0])
+
+    def tickets(self) -> int:
+        return int(self.rows("SELECT count(*) FROM tickets")[0][0])
+
+    def figures(self) -> dict[str, Any]:
+        found = self.rows(
+            "SELECT figures, at > clock_timestamp() - interval '3 s' AS fresh FROM heartbeats WHERE process = 'worker'"
+        )
+        return dict(found[0].figures) if found and found[0].fresh else {}
+
+    def worker_listens(self) -> bool:
+        return self.figures().get("broker") == "connected"
+
+
+@pytest.fixture
+def stored(database: Database) -> Iterator[Stored]:
+    build(database)
+    found = Stored(database)
+    yield found
+    found.engine.dispose()
+
+
+def _topic(sensor: str, county: str = "321302") -> str:
+    return f"cc/v1/{county}/{sensor}/reading"
+
+
+def _marker_arrives(gateway: Any, stored: Stored) -> None:
+    """A later message that is stored shows that everything before it was dealt with: the broker keeps the order."""
+    gateway.publish(_topic("gas-1", "321322"), {"id": "marker", "values": {"gas_concentration": 1.0}})
+    wait_until(lambda: stored.readings("gas-1") == 1, what="the marker is stored")
+
+
+@pytest.mark.parametrize(("fatal", "survives"), [("before_commit", 0), ("after_commit", 1)])
+def test_a_worker_killed_around_its_commit_loses_nothing_and_does_nothing_twice(
+    fatal: str, survives: int, stored: Stored, database: Database, broker: Broker
+) -> None:
+    name = f"killed-{database.name}-{fatal.replace('_', '-')}"
+    program = ("-m", "tests.killed_worker", fatal)
+    with connected(broker.url("gateway")) as gateway:
+        with processes.worker(database.worker_url, broker.url("worker"), name, program=program) as doomed:
+            wait_until(stored.worker_listens, 20, "the worker is subscribed")
+            gateway.publish(_topic("water-1"), {"id": "once", "values": DEEP})
+            assert doomed.wait(20) == -signal.SIGKILL
+        assert stored.readings("water-1") == survives
+        assert stored.tickets() == survives
+        with processes.worker(database.worker_url, broker.url("worker"), name):
+            _marker_arrives(gateway, stored)
+            wait_until(lambda: stored.figures().get("counts", {}).get("messages", 0) >= 2, what="both were handled")
+            assert stored.figures()["counts"].get("repeated", 0) == survives, "the broker must have sent it again"
+    assert stored.readings("water-1") == 1
+    assert stored.tickets() == 1
+
+
+def test_the_receipt_comes_after_the_commit_and_names_what_was_stored(
+    stored: Stored, database: Database, broker: Broker
+) -> None:
+    with (
+        processes.worker(database.worker_url, broker.url("worker"), f"receipt-{database.name}"),
+        connected(broker.url("gateway"), listen="cc/v1/321302/water-1/ack") as gateway,
+    ):
+        wait_until(stored.worker_listens, 20, "the worker is subscribed")
+        gateway.publish(_topic("water-1"), {"id": "r-1", "values": {"water_depth": 0.0}, "ack": True})
+        receipt = gateway.received.get(timeout=10)
+        assert stored.readings("water-1") == 1
+        assert json.loads(receipt.payload) == {"stored": 1, "ids": ["r-1"], "rejected": []}
+
+
+def test_a_database_that_goes_away_costs_time_but_no_message(
+    stored: Stored, database: Database, broker: Broker
+) -> None:
+    with (
+        processes.web(database.web_url) as url,
+        processes.scheduler(database.worker_url),
+        processes.worker(database.worker_url, broker.url("worker"), f"away-{database.name}"),
+        connected(broker.url("gateway")) as gateway,
+    ):
+        console = Console(url)
+        wait_until(lambda: console.get("/readyz").status == 200, 20, "everything is ready")
+        with psycopg.connect(
+            database.superuser_url.replace(f"/{database.name}", "/postgres"), autocommit=True
+        ) as owner:
+            owner.execute(f"ALTER DATABASE {database.name} WITH ALLOW_CONNECTIONS false")
+            owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (database.name,))
+            answer = wait_until(lambda: _unready(console), 20, "/readyz says that the database is away")
+            assert answer["parts"]["database"]["state"] == "away"
+            for n in range(20):
+                gateway.publish(_topic("water-1"), {"id": f"meanwhile-{n}", "values": {"water_depth": 0.01 * n}})
+            owner.execute(f"ALTER DATABASE {database.name} WITH ALLOW_CONNECTIONS true")
+        wait_until(lambda: _count(stored, "water-1") == 20, 40, "all readings are stored after all")
+        wait_until(lambda: console.get("/readyz").status == 200, 30, "everything is ready again")
+        assert stored.tickets() == 1
+
+
+def _unready(console: Console) -> Any:
+    answer = console.get("/readyz")
+    return answer.json if answer.status == 503 else None
+
+
+def _count(stored: Stored, sensor: str) -> int:
+    try:
+        return stored.readings(sensor)
+    except SQLAlchemyError:
+        stored.engine.dispose()
+        return -1
+
+
+def test_a_broker_that_is_killed_and_comes_back_still_has_what_it_acknowledged(
+    stored: Stored, database: Database, var_folder: Any
+) -> None:
+    """The shipped broker settings save on change; the worker finds its session and its messages again."""
+    folder = var_folder / f"own broker {database.name}"
+    accounts = [private_broker.worker_account(folder), BrokerAccount("gateway", "a-secret", write=("cc/v1/#",))]
+    own, process = private_broker.start(folder, accounts)
+    try:
+        with processes.worker(database.worker_url, own.url("worker"), "steady"):
+            wait_until(stored.worker_listens, 20, "the worker is subscribed")
+        with connected(own.url("gateway")) as gateway:
+            gateway.publish(_topic("water-1"), {"id": "kept", "values": DEEP})
+        private_broker.stop(own, process)
+        process = child.launch(private_broker.program(own), lambda: private_broker.accepts_connections(own), 20)
+        with processes.worker(database.worker_url, own.url("worker"), "steady"):
+            wait_until(lambda: stored.readings("water-1") == 1, 20, "the kept message is stored")
+            process.kill()
+            process.wait()
+            wait_until(lambda: stored.figures().get("broker") == "away", 20, "the worker says that the broker is away")
+            process = child.launch(private_broker.program(own), lambda: private_broker.accepts_connections(own), 20)
+            wait_until(stored.worker_listens, 30, "the worker is subscribed again")
+            with connected(own.url("gateway")) as gateway:
+                gateway.publish(_topic("water-2"), {"id": "after", "values": {"water_depth": 0.0}})
+                wait_until(lambda: stored.readings("water-2") == 1, 10, "life goes on")
+    finally:
+        private_broker.stop(own, process)
+
+
+def test_a_message_that_no_transaction_can_store_is_put_aside_and_its_neighbours_are_stored(
+    stored: Stored, database: Database, broker: Broker
+) -> None:
+    with psycopg.connect(database.owner_url, autocommit=True) as owner:
+        owner.execute("ALTER TABLE readings ADD CONSTRAINT poison CHECK (value <> 0.66)")
+    with connected(broker.url("gateway")) as gateway:
+        name = f"poison-{database.name}"
+        with processes.worker(database.worker_url, broker.url("worker"), name):
+            wait_until(stored.worker_listens, 20, "the worker is subscribed")
+        for n in range(9):
+            depth = 0.66 if n == 5 else 0.01 * n
+            gateway.publish(_topic("water-1"), {"id": f"p-{n}", "values": {"water_depth": depth}})
+        with processes.worker(database.worker_url, broker.url("worker"), name):
+            wait_until(lambda: stored.readings("water-1") == 8, 20, "the eight good ones are stored")
+            kept = wait_until(
+                lambda: stored.rows("SELECT reason, detail FROM quarantine"), what="the ninth is put aside"
+            )
+    [row] = kept
+    assert row.reason == "not_stored"
+    assert "poison" in row.detail
+
+
+def test_silence_is_told_with_since_when(stored: Stored, database: Database, broker: Broker) -> None:
+    with psycopg.connect(database.superuser_url, autocommit=True) as owner:
+        owner.execute("UPDATE sensors SET interval_s = 0.1 WHERE id = 'water-1'")
+    with (
+        processes.worker(database.worker_url, broker.url("worker"), f"silent-{database.name}"),
+        connected(broker.url("gateway")) as gateway,
+    ):
+        wait_until(stored.worker_listens, 20, "the worker is subscribed")
+        gateway.publish(_topic("water-1"), {"id": "last words", "values": {"water_depth": 0.0}})
+        spoken_at = time.time()
+        gateway.publish("cc/v1/321302/water-2/state", b"offline")
+        wait_until(lambda: _state(stored, "water-2").state == "offline", what="its own word is enough")
+        found = wait_until(lambda: _offline(stored, "water-1"), 45, "silence is noticed")
+    assert abs(found.state_since.timestamp() - spoken_at) < 5
+
+
+def _state(stored: Stored, sensor: str) -> Any:
+    return stored.rows("SELECT state, state_since FROM sensors WHERE id = :sensor", sensor=sensor)[0]
+
+
+def _offline(stored: Stored, sensor: str) -> Any:
+    row = _state(stored, sensor)
+    return row if row.state == "offline" else None
+
+
+@pytest.mark.parametrize(
+    ("command", "settings", "names"),
+    [
+        ("worker", {}, "CC_DATABASE_URL"),
+        ("worker", {"CC_DATABASE_URL": "mysql://x@y/z"}, "CC_DATABASE_URL"),
+        ("worker", {"CC_DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c"}, "CC_MQTT_URL"),
+        ("web", {"CC_DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c", "CC_HTTP_PORT": "http"}, "CC_HTTP_PORT"),
+        ("scheduler", {"CC_DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c", "CC_CITY": "../etc"}, "CC_CITY"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_with_one_clear_line(
+    command: str, settings: dict[str, str], names: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with processes.running(["-m", "command_center.cli", command], settings) as process:
+        assert process.wait(20) == 2
+    said = capfd.readouterr().out.strip().splitlines()[1:]
+    assert len(said) == 1, said
+    assert names in said[0]
