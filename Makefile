@@ -37,7 +37,8 @@ lint: setup-test
 # Two processes: each has its own PostgreSQL and broker, and most tests wait for these and not for the processor.
 test: lint
 	./deploy/setup.sh npm test
-	.venv/bin/python -m pytest -n 2 --dist loadfile $(TESTS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile -m "not alone" $(TESTS)
+	.venv/bin/python -m pytest -m alone $(TESTS)
 
 lock:
 	@./deploy/setup.sh lock

@@ -15,6 +15,7 @@ from command_center.incident import store as incident_store
 from command_center.ticket import store as ticket_store
 from command_center.ticket import ticket as tickets
 from command_center.ticket.ticket import Move, Stale, Ticket
+from config.database import widen
 from gis.region import RegionTree
 
 
@@ -56,15 +57,19 @@ def make_move(
 
     Raises NoSuchTicket, OutOfDate and what ``ticket.decide`` raises.
     """
+    found = ticket_store.read_ticket(connection, ticket)
+    if found is None:
+        raise NoSuchTicket(f"there is no ticket {ticket}")
+    # From here on what the account may do is decided below. A ticket that was sent beside its place has its incident, and
+    # on its way back its next holder, outside the subtree of the account that moves it.
+    widen(connection, tree.root.scope)
     incident = None
     if wish.move is Move.CLOSE:
         # Incident before ticket, as the worker locks them.
-        found = ticket_store.read_ticket(connection, ticket)
-        if found is None:
-            raise NoSuchTicket(f"there is no ticket {ticket}")
-        incident = incident_store.load_incidents(connection, [found.place.incident]).get(found.place.incident)
-    before = ticket_store.load_tickets(connection, [ticket]).get(ticket)
-    if before is None:
+        incident = incident_store.load_incidents(connection, [found.place.incident])[found.place.incident]
+    before = ticket_store.load_tickets(connection, [ticket])[ticket]
+    if not tickets.may_see(before, account.scope):
+        # It was called back while we waited for the lock.
         raise NoSuchTicket(f"there is no ticket {ticket}")
     if before.version != wish.version:
         raise OutOfDate(before)

@@ -59,8 +59,13 @@ def scoped(engine: Engine, scope: str, *, snapshot: bool = False) -> Iterator[Co
         if snapshot:
             connection = connection.execution_options(isolation_level="REPEATABLE READ")
         with connection.begin():
-            connection.execute(text("SELECT set_config('cc.scope', :scope, true)"), {"scope": scope})
+            widen(connection, scope)
             yield connection
+
+
+def widen(connection: Connection, scope: str) -> None:
+    """Let the rest of this transaction see ``scope``: for writes that were decided on already and reach beyond the asker."""
+    connection.execute(text("SELECT set_config('cc.scope', :scope, true)"), {"scope": scope})
 
 
 def assert_bound_by_row_security(engine: Engine) -> None:

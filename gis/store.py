@@ -75,6 +75,7 @@ policies = (
     # An account may see the regions above its own by name and outline: its breadcrumb. Nothing beside it. The city's own
     # name is nobody's secret: the login page shows it.
     Policy("regions", f"{within('scope')} OR starts_with({SCOPE}, scope) OR tier = 'city'"),
+    Policy("region_parents", "code = ANY (ARRAY(SELECT code FROM regions))"),
     Policy("cells", within("scope")),
 )
 

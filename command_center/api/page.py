@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def page() -> Response:
 
 @blueprint.get("/assets/<path:name>")
 def asset(name: str) -> Response:
-    """Built files carry their hash in their name, so a browser may keep them."""
+    """Built files carry a hash of what is in them in their name, so a browser may keep those for ever."""
     response = send_from_directory(BUILT / "assets", name)
-    response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    hashed = re.search(r"-[\w-]{8}\.\w+$", name) is not None
+    response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if hashed else "no-cache"
     return response

@@ -56,10 +56,10 @@ def _write(values: Sequence[Any]) -> str:
 def _read(cursor: str, keys: Sequence[ColumnElement[Any]]) -> list[Any]:
     try:
         plain = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if not isinstance(plain, list) or len(plain) != len(keys):
+        if not isinstance(plain, list) or len(plain) != len(keys) or not all(isinstance(text, str) for text in plain):
             raise BadCursor("the cursor is not one of this list: begin again without it")
         return [_typed(text, key) for text, key in zip(plain, keys, strict=True)]
-    except (ValueError, TypeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadCursor("the cursor cannot be read: begin again without it") from error
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from flask import Flask, Response
 from pydantic import ValidationError
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
@@ -59,6 +59,8 @@ def register(app: Flask) -> None:
     for kind in _STATUS:
         app.register_error_handler(kind, _ours)
     app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(RecursionError, _too_deep)
+    app.register_error_handler(DataError, _cannot_be_stored)
     app.register_error_handler(DBAPIError, _database)
     app.register_error_handler(PoolTimeout, _database)
 
@@ -73,6 +75,17 @@ def _http(error: HTTPException) -> Response:
     if error.response is not None:
         return cast(Response, error.response)
     return problem(error.code or 500, error.name, error.description or error.name)
+
+
+def _too_deep(_: Exception) -> Response:
+    return problem(422, "Request not understood", "the request is nested too deeply: send plain objects")
+
+
+def _cannot_be_stored(error: Exception) -> Response:
+    from command_center.api.asking import server
+
+    server().log.warning("value refused by the database", problem=str(error)[:500])
+    return problem(422, "Request not understood", "a value holds a NUL character or is too large: send another")
 
 
 def _database(error: Exception) -> Response:

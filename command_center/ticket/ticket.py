@@ -313,6 +313,11 @@ def audience(ticket: Ticket) -> tuple[str, ...]:
     return (ticket.place.scope, ticket.holder.scope)
 
 
+def may_see(ticket: Ticket, scope: str) -> bool:
+    """Whether accounts with this scope see the ticket."""
+    return any(covers(scope, path) for path in audience(ticket))
+
+
 def shown(ticket: Ticket) -> dict[str, Any]:
     """As HTTP and the event log show it."""
     place, holder = ticket.place, ticket.holder

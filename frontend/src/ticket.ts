@@ -50,6 +50,13 @@ export function mainMove(moves: readonly Move[]): Move | null {
   return null
 }
 
+/** Who has to do something next: the holder, or for finished work whoever stands above it. */
+export function nextName(ticket: Ticket): string {
+  if (ticket.status !== 'handled') return ticket.holder.name
+  const above = TIERS[TIERS.indexOf(ticket.tier) - 1]
+  return ticket.path.find((place) => place.tier === above)?.name ?? ticket.holder.name
+}
+
 export interface Station {
   tier: Tier
   name: string

@@ -34,8 +34,12 @@ export function useWording() {
       if (!deadline) return ''
       return deadline.left_s < 0 ? t('overdue_by', { length: length(-deadline.left_s) }) : t('left', { length: length(deadline.left_s) })
     },
-    holder: (holder: Holder): string =>
-      holder.account_name ? t('detail.holder_account', { name: holder.name, person: holder.account_name }) : holder.name,
+    holder: (holder: Holder): string => {
+      const person = holder.account_name
+      // Many an account is called after its place; saying the place twice tells nothing.
+      if (person?.includes(holder.name)) return person
+      return person ? t('detail.holder_account', { name: holder.name, person }) : holder.name
+    },
     count: (value: number): string => value.toLocaleString(locale.value),
   }
 }

@@ -100,7 +100,7 @@ describe('the map style', () => {
     unknown: '#888',
     text_px: 17.3,
   }
-  const style = cityStyle(description, 'http://wall.test', palette, '推定')
+  const style = cityStyle(description, 'http://wall.test', palette, '推定', 'county')
   const order = style.layers.map((layer) => layer.id)
 
   it('asks nobody but its own server for tiles, glyphs and pictures', () => {
@@ -120,6 +120,12 @@ describe('the map style', () => {
     const widths = ['village', 'township', 'county', 'city'].map(width) as number[]
     expect(widths).toEqual([...widths].sort((a, b) => a - b))
     expect(new Set(widths).size).toBe(4)
+  })
+
+  it('leaves bare what lies above the account', () => {
+    const land = style.layers.find((layer) => layer.id === 'land')
+    expect(JSON.stringify(land)).toContain('"village"')
+    expect(JSON.stringify(land)).not.toContain('"city"')
   })
 
   it('has every layer that the switch names', () => {

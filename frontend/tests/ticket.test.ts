@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { deadlineOf } from '../src/deadline'
 import { spell } from '../src/duration'
 import { sift } from '../src/sift'
-import { differences, gravestFirst, mainMove, newestFirst, nextOnPath, placeBelow, stationsOf } from '../src/ticket'
+import { differences, gravestFirst, mainMove, newestFirst, nextName, nextOnPath, placeBelow, stationsOf } from '../src/ticket'
 import { move, step, ticket } from './build'
 
 const ids = (tickets: { id: string }[]): string => tickets.map((item) => item.id).join(' ')
@@ -51,6 +51,15 @@ describe('the main move', () => {
     expect(mainMove([move('accept'), move('return')])?.move).toBe('accept')
     expect(mainMove([move('return'), move('dispatch'), move('finish')])?.move).toBe('finish')
     expect(mainMove([move('rework'), move('close')])?.move).toBe('close')
+  })
+})
+
+describe('who is next', () => {
+  it('is the holder, and for finished work the tier above it', () => {
+    const holder = { region: 'C', name: '第 12 网格', tier: 'grid', account: null, account_name: null } as const
+    expect(nextName(ticket({ tier: 'grid', status: 'dispatched', holder }))).toBe('第 12 网格')
+    expect(nextName(ticket({ tier: 'grid', status: 'handled', holder }))).toBe('第 3 村')
+    expect(nextName(ticket({ status: 'handled' }))).toBe('宿迁市')
   })
 })
 

@@ -41,7 +41,6 @@ export const en: Messages = {
   overdue_by: '{length} over',
   no_deadline: 'No deadline',
   login: {
-    title: 'Sign in',
     username: 'Account',
     password: 'Password',
     submit: 'Sign in',
@@ -92,7 +91,6 @@ export const en: Messages = {
     empty: 'No open tickets',
     empty_hint: 'New tickets appear here by themselves.',
     loading: 'Reading tickets…',
-    held_by: '{name}',
   },
   gravest: { title: 'Gravest five', empty: 'No open tickets. All is calm.' },
   map: {
@@ -116,11 +114,8 @@ export const en: Messages = {
   },
   detail: {
     close: 'Close',
-    back: 'Back',
-    number: 'Number',
     place: 'Place',
     holder: 'Holder',
-    holder_waiting: '{name} (not accepted)',
     holder_account: '{name} · {person}',
     due: 'Deadline',
     until: 'by {time}',
@@ -130,10 +125,8 @@ export const en: Messages = {
     tiers: 'Five tiers',
     why: 'Why here',
     next: 'Next',
-    by_rule: 'Opened by rule',
     none: 'Choose a ticket to read it',
     none_hint: 'j / k move up and down, Enter opens.',
-    loading: 'Reading…',
     gone: 'This ticket is no longer in your area.',
     system: 'System',
     reason: 'Reason: {reason}',
@@ -143,7 +136,7 @@ export const en: Messages = {
     dispatched: '{name} is to accept',
     accepted: '{name} is handling it',
     returned: '{name} is to dispatch again',
-    handled: '{name} is to check and close',
+    handled: '{name} or a tier above is to check and close',
     closed: 'Closed, nothing left to do',
   },
   why: {
@@ -182,7 +175,6 @@ export const en: Messages = {
     denied: 'You may not do this. Ask the administrator one tier up to grant it.',
     unreachable: 'Not sent: the server cannot be reached. Press again when you are online.',
     no_moves: 'Nothing for you to do now.',
-    retry: 'Try again',
   },
   reason: {
     title: '{move}: give the reason',

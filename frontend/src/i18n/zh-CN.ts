@@ -32,7 +32,6 @@ export const zh = {
   overdue_by: '超时 {length}',
   no_deadline: '无时限',
   login: {
-    title: '登录',
     username: '账号',
     password: '密码',
     submit: '登录',
@@ -79,7 +78,6 @@ export const zh = {
     empty: '没有未结工单',
     empty_hint: '有新工单时会自动出现在这里。',
     loading: '正在读取工单…',
-    held_by: '{name}',
   },
   gravest: { title: '最急五件', empty: '目前没有未结工单，一切平静。' },
   map: {
@@ -103,11 +101,8 @@ export const zh = {
   },
   detail: {
     close: '关闭',
-    back: '返回',
-    number: '编号',
     place: '地点',
     holder: '在办',
-    holder_waiting: '{name}（未签收）',
     holder_account: '{name} · {person}',
     due: '时限',
     until: '{time} 前',
@@ -117,10 +112,8 @@ export const zh = {
     tiers: '五级流转',
     why: '为何到此',
     next: '下一步',
-    by_rule: '系统按规则立案',
     none: '选一件工单查看详情',
     none_hint: '按 j / k 上下移动，回车打开。',
-    loading: '正在读取…',
     gone: '这件工单已不在您的范围内。',
     system: '系统',
     reason: '理由：{reason}',
@@ -130,7 +123,7 @@ export const zh = {
     dispatched: '等{name}签收',
     accepted: '由{name}处置',
     returned: '由{name}重新派遣',
-    handled: '由{name}核查结案',
+    handled: '由{name}或其上级核查结案',
     closed: '已结案，无需再办',
   },
   why: {
@@ -169,7 +162,6 @@ export const zh = {
     denied: '您没有这项权限。请联系上级管理员授权。',
     unreachable: '没有送到：连不上服务器。请联网后再点一次。',
     no_moves: '现在不需要您操作。',
-    retry: '重试',
   },
   reason: {
     title: '{move}：请写明理由',

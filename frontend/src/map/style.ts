@@ -7,7 +7,7 @@ import type { FeatureCollection } from 'geojson'
 import type { ExpressionSpecification, LayerSpecification, StyleSpecification } from 'maplibre-gl'
 import latinFace from '@fontsource/noto-sans-sc/files/noto-sans-sc-latin-600-normal.woff2?url'
 import chineseFace from '@fontsource/noto-sans-sc/files/noto-sans-sc-chinese-simplified-600-normal.woff2?url'
-import type { MapDescription, Tier } from '../contract'
+import { TIERS, type MapDescription, type Tier } from '../contract'
 import type { LayerName } from './layer'
 import type { Palette } from './palette'
 
@@ -29,7 +29,8 @@ export const LAYERS_OF: Record<LayerName, readonly string[]> = {
   sensors: ['sensors'],
 }
 
-export function cityStyle(description: MapDescription, origin: string, palette: Palette, inferred: string): StyleSpecification {
+/** @param root the tier of the account's region: what lies above it is not the reader's ground and stays bare */
+export function cityStyle(description: MapDescription, origin: string, palette: Palette, inferred: string, root: Tier): StyleSpecification {
   return {
     version: 8,
     'font-faces': {
@@ -41,7 +42,7 @@ export function cityStyle(description: MapDescription, origin: string, palette: 
     sources: sources(description, origin, palette),
     layers: [
       { id: 'ground', type: 'background', paint: { 'background-color': palette.ground } },
-      { id: 'land', type: 'fill', source: 'regions', 'source-layer': 'regions', paint: { 'fill-color': palette.land } },
+      land(palette, root),
       ...water(palette),
       ...cells(palette),
       outside(palette),
@@ -82,6 +83,18 @@ function sources(description: MapDescription, origin: string, palette: Palette):
     cameras: points,
     cones: points,
     sensors: points,
+  }
+}
+
+function land(palette: Palette, root: Tier): LayerSpecification {
+  const own = TIERS.slice(TIERS.indexOf(root))
+  return {
+    id: 'land',
+    type: 'fill',
+    source: 'regions',
+    'source-layer': 'regions',
+    filter: ['in', ['get', 'tier'], ['literal', own]],
+    paint: { 'fill-color': palette.land },
   }
 }
 

@@ -40,18 +40,21 @@ export class CityView {
   constructor(
     place: HTMLElement,
     description: MapDescription,
+    root: Tier,
     private readonly palette: Palette,
     words: Wording,
     private readonly listener: Listener,
   ) {
     this.map = new MapLibre({
       container: place,
-      style: cityStyle(description, location.origin, palette, words.inferred),
+      style: cityStyle(description, location.origin, palette, words.inferred, root),
       bounds: description.bounds,
       fitBoundsOptions: { padding: this.padding() },
       minZoom: 6,
       maxZoom: 18,
       attributionControl: false,
+      // A ticket is there or not; nothing fades in.
+      fadeDuration: 0,
       dragRotate: false,
       pitchWithRotate: false,
       renderWorldCopies: false,
