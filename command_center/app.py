@@ -20,6 +20,7 @@ import command_center.api.session
 import command_center.api.source
 import command_center.api.summary
 import command_center.api.ticket
+from command_center import websocket
 from command_center.api import problem
 from command_center.api.asking import Server, keep, wall_clock
 from command_center.push import Push
@@ -98,6 +99,7 @@ def make_app(
         ping_interval=10,
         ping_timeout=10,
     )
+    websocket.install(socketio.server.eio)
     push = Push(server, socketio)
     server.consoles = push
     return app, socketio, push

@@ -131,6 +131,41 @@ def simulate(scenario: str) -> None:
 
 
 @main.group()
+def cameras() -> None:
+    """Cameras and their pictures."""
+
+
+@cameras.command("check")
+@click.argument("camera")
+@click.argument("address", required=False)
+@click.option("--seconds", type=click.FloatRange(1, 300), default=20.0, show_default=True, help="How long to look.")
+def check_camera(camera: str, address: str | None, seconds: float) -> None:
+    """Judge a camera's picture (black? frozen?) and send the result down the path as readings of CAMERA.
+
+    ADDRESS is a file or a rtsp://, http:// address; without it the catalogue's own. Hosts must be listed in CC_STREAM_HOSTS.
+    Needs CC_DATABASE_URL and CC_MQTT_URL; ends with 0 once the readings are stored.
+    """
+    from command_center.picture_check import NotAPictureSource, check
+    from ingest.mqtt import NotDelivered
+    from video.capture import PictureUnavailable
+
+    try:
+        health, receipt = check(_settings(), camera, address, seconds)
+    except NotAPictureSource as problem:
+        raise BadSetting(str(problem)) from None
+    except (PictureUnavailable, NotDelivered) as problem:
+        click.echo(f"command-center cameras check: {problem}", err=True)
+        sys.exit(1)
+    click.echo(
+        f"{camera}: {health.frames} frames in {health.span_s:.1f} s, dark {health.dark_share:.0%},"
+        f" unchanged for {health.still_s:.1f} s; stored: {receipt['stored']}"
+    )
+    for refusal in receipt["rejected"]:
+        click.echo(f"rejected: {refusal['reason']}: {refusal['detail']}", err=True)
+    sys.exit(0 if receipt["stored"] else 1)
+
+
+@main.group()
 def rules() -> None:
     """Rule packs."""
 

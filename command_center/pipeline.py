@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,6 +33,7 @@ from rules.evaluate import Evaluation, evaluate, evaluate_events, recall
 from rules.evaluate import Memory as RuleMemory
 from rules.store import load_open_alerts
 from video import decode as video_decode
+from video.formats.frigate import without_persons
 from video.store import save_camera_events
 
 
@@ -109,7 +110,9 @@ def advance(
         ingest_store.save_readings(connection, located.readings, located.cell)
         save_camera_events(connection, camera_events, dict(city.cameras))
         _save_rejections(connection, plain, decoded.rejections, city)
-        _save_rejections(connection, pictures, camera_rejections, city)
+        _save_rejections(
+            connection, [_without_persons(m) for m in pictures] if camera_rejections else (), camera_rejections, city
+        )
         states = _states(batch, city, memory)
         events = _save_states(connection, states, city, memory)
         moment = datetime.fromtimestamp(now, UTC)
@@ -165,6 +168,10 @@ def save_latest(memory: Memory, engine: Engine) -> None:
 def _is_raw(message: Message) -> bool:
     parts = topic_parts(message.topic)
     return parts is not None and parts[2].startswith("raw/")
+
+
+def _without_persons(message: Message) -> Message:
+    return replace(message, payload=without_persons(message.payload))
 
 
 def _without_stored(connection: Connection, decoded: Decoded) -> ReadingBatch:

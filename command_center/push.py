@@ -16,11 +16,12 @@ from typing import Any
 import gevent
 import psycopg
 from flask import request
+from flask_socketio import ConnectionRefusedError as ConnectionRefused
 from flask_socketio import SocketIO, join_room
 from sqlalchemy.exc import SQLAlchemyError
 
 from command_center.account.account import Account
-from command_center.account.store import account_of
+from command_center.account.store import account_of, live_sessions
 from command_center.api.asking import COOKIE, Server
 from command_center.event import log
 from command_center.event.event import rooms
@@ -45,7 +46,7 @@ _POLL_S = 1.0
 _PAUSE_S = 1.0
 
 
-class Refused(ConnectionRefusedError):
+class Refused(ConnectionRefused):  # type: ignore[misc]
     """The console has no session."""
 
 
@@ -100,12 +101,14 @@ class Push:
     def _disconnect(self, *_: Any) -> None:
         self.consoles.pop(_sid(), None)
 
-    def _sync(self, wish: Any) -> dict[str, Any]:
+    def _sync(self, *wish: Any) -> dict[str, Any]:
         """Join first, then read: what is committed in between comes live and is dropped by its number."""
         console = self.consoles.get(_sid())
         if console is None:
             return {"error": "log in first"}
-        cursor = wish.get("cursor") if isinstance(wish, dict) else None
+        if len(wish) != 1 or not isinstance(wish[0], dict):
+            return {"error": 'sync wants one object: {"cursor": null or the number of an event}'}
+        cursor = wish[0].get("cursor")
         if cursor is not None and (not isinstance(cursor, int) or isinstance(cursor, bool) or cursor < 0):
             return {"error": "cursor must be null or the number of an event"}
         join_room(console.room)
@@ -169,22 +172,26 @@ class Push:
             self.socketio.emit("pulse", told)
 
     def _end_sessions(self, moment: datetime) -> None:
-        """Disconnect consoles whose session has ended since they connected."""
+        """Disconnect consoles whose session, account or grant has ended since they connected."""
         if not self.consoles:
             return
         with self.server.engine.connect() as connection:
-            found = connection.exec_driver_sql("SELECT digest FROM sessions WHERE ends_at > %s", (moment,))
-            alive = {bytes(digest) for digest in found.scalars()}
-        for sid in [sid for sid, console in self.consoles.items() if console.digest not in alive]:
-            self.socketio.server.disconnect(sid)
+            alive = live_sessions(connection, moment)
+        for sid, console in list(self.consoles.items()):
+            if (console.digest, console.account.scope) not in alive:
+                self.socketio.server.disconnect(sid)
 
     def _cut_slow(self) -> None:
         """Cut those that are too far behind, a few at a time, so that their return is no stampede."""
         engine = self.socketio.server.eio
-        slow = [sid for sid, socket in list(engine.sockets.items()) if socket.queue.qsize() > QUEUED]
-        for sid in slow[:CUTS_PER_SWEEP]:
+        slow = [
+            socket for socket in list(engine.sockets.values()) if socket.queue.qsize() > QUEUED and not socket.closed
+        ]
+        for socket in slow[:CUTS_PER_SWEEP]:
             self.cut += 1
-            engine.disconnect(sid)
+            # A word of goodbye would have to wait behind all that it does not read.
+            socket.close(wait=False, abort=True)
+            socket.line.end()
 
 
 def snapshot(connection: Any) -> dict[str, Any]:

@@ -83,13 +83,11 @@ def assert_bound_by_row_security(engine: Engine) -> None:
 
 
 def assert_durable(engine: Engine) -> None:
-    """Raise UnsafeServer when the server may lose committed rows."""
+    """Raise UnsafeServer on a server that may forget or tear what it has committed."""
     with engine.connect() as connection:
-        for name in ("fsync", "full_page_writes"):
-            if connection.execute(text(f"SHOW {name}")).scalar_one() != "on":
-                raise UnsafeServer(
-                    f"the database server runs with {name}=off: committed rows may be lost, switch it on"
-                )
+        for name in ("fsync", "full_page_writes", "synchronous_commit"):
+            if connection.execute(text(f"SHOW {name}")).scalar_one() == "off":
+                raise UnsafeServer(f"the database server runs with {name} = off: turn it on, committed data is at risk")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ class BadSetting(ValueError):
 class Settings:
     """What one process is told.
 
-    ``database_url`` names the role the process runs as: cc_owner migrates and seeds, cc_worker ingests, cc_web serves.
+    ``database_url`` names the role the process runs as: cc_owner migrates, cc_worker ingests and seeds, cc_web serves.
+    ``stream_hosts`` are the only hosts that a look at a camera may connect to (host, host:port or CIDR).
     """
 
     database_url: str
@@ -30,6 +31,7 @@ class Settings:
     secure_cookie: bool
     time_zone: str
     worker_name: str
+    stream_hosts: tuple[str, ...]
     batch_messages: int
     linger_ms: float
 
@@ -40,18 +42,22 @@ class Settings:
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Read and check every setting. Raises BadSetting, one clear line, on the first that is wrong."""
+    """Read and check every setting; an empty one counts as not set.
+
+    Raises BadSetting, one clear line, on the first that is wrong.
+    """
     return Settings(
         database_url=_url(environment, "CC_DATABASE_URL", ("postgresql",)) or _missing_database(),
         mqtt_url=_url(environment, "CC_MQTT_URL", ("mqtt", "mqtts")),
-        http_host=environment.get("CC_HTTP_HOST", "127.0.0.1"),
-        http_port=int(_number(environment, "CC_HTTP_PORT", 8321, 0, 65_535)),
-        city=_city(environment.get("CC_CITY", "suqian")),
-        var=Path(environment.get("CC_VAR", "var")),
+        http_host=environment.get("CC_HTTP_HOST") or "127.0.0.1",
+        http_port=_whole(environment, "CC_HTTP_PORT", 8321, 0, 65_535),
+        city=_city(environment.get("CC_CITY") or "suqian"),
+        var=Path(environment.get("CC_VAR") or "var"),
         secure_cookie=_truth(environment, "CC_SECURE_COOKIE", default=False),
-        time_zone=_time_zone(environment.get("CC_TIME_ZONE", "Asia/Shanghai")),
-        worker_name=_name(environment.get("CC_WORKER_NAME", "worker")),
-        batch_messages=int(_number(environment, "CC_BATCH_MESSAGES", 2000, 1, 100_000)),
+        time_zone=_time_zone(environment.get("CC_TIME_ZONE") or "Asia/Shanghai"),
+        worker_name=_name(environment.get("CC_WORKER_NAME") or "worker"),
+        stream_hosts=tuple(filter(None, environment.get("CC_STREAM_HOSTS", "").replace(" ", "").split(","))),
+        batch_messages=_whole(environment, "CC_BATCH_MESSAGES", 2000, 1, 100_000),
         linger_ms=_number(environment, "CC_LINGER_MS", 5, 0, 1000),
     )
 
@@ -86,6 +92,13 @@ def _number(environment: Mapping[str, str], name: str, default: float, low: floa
     if not low <= number <= high:
         raise BadSetting(f"{name} must be from {low:g} to {high:g}, it is {text}")
     return number
+
+
+def _whole(environment: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    number = _number(environment, name, default, low, high)
+    if number != int(number):
+        raise BadSetting(f"{name} must be a whole number, it is {number:g}")
+    return int(number)
 
 
 def _truth(environment: Mapping[str, str], name: str, *, default: bool) -> bool:

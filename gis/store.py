@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Integer,
+    SmallInteger,
     Table,
     Text,
     text,
@@ -68,6 +69,7 @@ water = Table(
     Column("id", Integer, Identity(), primary_key=True),
     Column("kind", Text, nullable=False),
     Column("name", Text, nullable=False),
+    Column("rank", SmallInteger, nullable=False, server_default="1"),
     Column("geom", Geometry("GEOMETRY", srid=4490, spatial_index=True), nullable=False),
 )
 

@@ -49,7 +49,7 @@ SELECT ST_AsMVT(t, 'cells', 4096, 'geom') FROM (
 
 _WATER = """
 SELECT ST_AsMVT(t, 'water', 4096, 'geom') FROM (
-  SELECT kind, name, {geometry} AS geom FROM water WHERE geom && ST_SetSRID({bounds}, 4490)
+  SELECT kind, name, rank, {geometry} AS geom FROM water WHERE geom && ST_SetSRID({bounds}, 4490)
 ) t"""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -39,7 +40,8 @@ class Memory:
 
     def forget_before(self, horizon: float) -> None:
         """Drop keys received before ``horizon``. Insertion order is receipt order, so the old ones come first."""
-        for key in [k for k, seen in self.keys.items() if seen < horizon]:
+        old = takewhile(lambda item: item[1] < horizon, self.keys.items())
+        for key in [key for key, _ in old]:
             del self.keys[key]
 
 
@@ -108,19 +110,13 @@ class _Decoder:
 
     def take(self, index: int, message: Message) -> None:
         sensor, rest = self._sensor(message)
-        if len(message.payload) > LARGEST_PAYLOAD:
-            size = len(message.payload)
-            raise native.Unreadable(why.OVERSIZED, f"{size} bytes, the largest accepted is {LARGEST_PAYLOAD}")
         if rest == "state":
             self._take_state(index, message, sensor)
             return
-        objects = native.split(message.payload)
-        if len(objects) > LARGEST_OBSERVATION_COUNT:
-            raise native.Unreadable(why.OVERSIZED, f"{len(objects)} objects, at most {LARGEST_OBSERVATION_COUNT}")
         rejected_before = len(self.rejections)
         wanted = message.response_topic is not None
         stored: list[str | int | None] = []
-        for raw in objects:
+        for raw in self._objects(index, message):
             try:
                 observation = native.read(raw)
                 wanted |= observation.ack
@@ -130,6 +126,20 @@ class _Decoder:
                 self.reject(index, problem.reason, problem.detail)
         if wanted:
             self._reply(message, sensor, stored, self.rejections[rejected_before:])
+
+    def _objects(self, index: int, message: Message) -> list[bytes]:
+        """The objects of a payload, none when it is rejected whole: even then the producer gets the receipt it asked for."""
+        try:
+            if len(message.payload) > LARGEST_PAYLOAD:
+                size = len(message.payload)
+                raise native.Unreadable(why.OVERSIZED, f"{size} bytes, the largest accepted is {LARGEST_PAYLOAD}")
+            objects = native.split(message.payload)
+            if len(objects) > LARGEST_OBSERVATION_COUNT:
+                raise native.Unreadable(why.OVERSIZED, f"{len(objects)} objects, at most {LARGEST_OBSERVATION_COUNT}")
+        except native.Unreadable as problem:
+            self.reject(index, problem.reason, problem.detail)
+            return []
+        return objects
 
     def _sensor(self, message: Message) -> tuple[Sensor, str]:
         self.county = self.source = None
@@ -172,7 +182,7 @@ class _Decoder:
         flags |= LATE if received_us - at_us > LATE_AFTER_S * 1_000_000 else 0
         position = _position(observation)
         taken = 0
-        for name, value in native.finite(observation.values):
+        for name, value in observation.values.items():
             taken += self._add(index, sensor, name, value, at_us, received_us, key, flags, position)
         if taken:
             self.keys[key] = None
@@ -185,7 +195,7 @@ class _Decoder:
         index: int,
         sensor: Sensor,
         name: str,
-        value: float | None,
+        value: float,
         at_us: int,
         received_us: int,
         key: int,
@@ -195,9 +205,6 @@ class _Decoder:
         quantity = self.catalogue.quantities.get(name)
         if quantity is None or (name not in sensor.quantities and name != "online"):
             self.reject(index, why.UNKNOWN_QUANTITY, f"the catalogue has no {name[:64]!r} for sensor {sensor.id}")
-            return False
-        if value is None:
-            self.reject(index, why.NOT_A_NUMBER, f"{name} is too large for a number")
             return False
         if not quantity.low <= value <= quantity.high:
             flags |= OUT_OF_RANGE
@@ -219,7 +226,9 @@ class _Decoder:
         own = f"cc/v1/{sensor.county}/{sensor.id}/ack"
         # A response topic outside the sensor's own would let it publish, through us, where its account may not.
         asked = message.response_topic or own
-        topic = asked if asked == own or asked.startswith(own + "/") else own
+        # Nothing can be published to a wildcard: trying would stop the worker.
+        inside = asked.startswith(own + "/") and not set(asked) & set("+#")
+        topic = asked if inside else own
         self.replies.append(Reply(topic, msgspec.json.encode(body), message.correlation))
 
 

@@ -128,3 +128,35 @@ class Inbox:
                 origin=Origin(message.mid, message.qos, self._connections),
             )
         )
+
+
+class NotDelivered(Exception):
+    """The broker or the worker did not confirm a message in time."""
+
+
+def deliver(url: str, topic: str, payload: bytes, receipt_topic: str, timeout_s: float) -> bytes:
+    """Publish one message and wait for the worker's receipt, which it sends after the commit. Raises NotDelivered."""
+    parts = urlsplit(url)
+    receipts: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    client = connect_client(url, "")
+
+    def ask(client: paho.Client, *_: Any) -> None:
+        client.subscribe(receipt_topic, qos=1)
+
+    def publish(client: paho.Client, *_: Any) -> None:
+        client.publish(topic, payload, qos=1)
+
+    client.on_connect = ask
+    client.on_subscribe = publish
+    client.on_message = lambda _client, _data, message: receipts.put(bytes(message.payload))
+    try:
+        client.connect(parts.hostname or "127.0.0.1", parts.port or 1883)
+        client.loop_start()
+        return receipts.get(timeout=timeout_s)
+    except OSError as problem:
+        raise NotDelivered(f"the broker {parts.hostname}:{parts.port} cannot be reached: {problem}") from None
+    except queue.Empty:
+        raise NotDelivered(f"no receipt on {receipt_topic} within {timeout_s:g} s: is the worker running?") from None
+    finally:
+        client.disconnect()
+        client.loop_stop()

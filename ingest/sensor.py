@@ -22,6 +22,11 @@ class Quantity:
     low: float = float("-inf")
     high: float = float("inf")
 
+    @property
+    def symbol(self) -> str:
+        """The unit as people write it: ``ug/m3`` is µg/m³, the dimensionless ``1`` is nothing."""
+        return "" if self.unit == "1" else self.unit.replace("ug", "µg").replace("m2", "m²").replace("m3", "m³")
+
 
 @dataclass(frozen=True, slots=True)
 class Sensor:

@@ -67,5 +67,5 @@ class AlertChange:
 
 
 def alert_id(rule: str, source: str, cause: str) -> UUID:
-    """The id of the alert that ``cause`` (the key of a reading, the id of a camera event) raises."""
+    """The id of the alert that ``cause`` (key and time of a reading, the id of a camera event) raises."""
     return uuid5(NAMESPACE, f"alert\0{rule}\0{source}\0{cause}")

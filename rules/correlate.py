@@ -83,4 +83,6 @@ def metres(lng: float, lat: float, other_lng: float, other_lat: float) -> float:
     half_lat = math.radians(other_lat - lat) / 2
     half_lng = math.radians(other_lng - lng) / 2
     scale = math.cos(math.radians(lat)) * math.cos(math.radians(other_lat))
-    return 2 * _EARTH_M * math.asin(math.sqrt(math.sin(half_lat) ** 2 + scale * math.sin(half_lng) ** 2))
+    chord = math.sin(half_lat) ** 2 + scale * math.sin(half_lng) ** 2
+    # Between antipodes rounding can lift the chord above 1.
+    return 2 * _EARTH_M * math.asin(math.sqrt(min(chord, 1.0)))

@@ -136,15 +136,21 @@ def recall(slots: Slots, open_alerts: Iterable[Alert]) -> Memory:
         if alert.source.kind == "camera":
             memory.camera_firing[alert.rule, alert.source.id, str(alert.id)] = alert
         elif index is not None:
-            rule = slots.rules[slots.rule[index]]
-            memory.firing[index] = alert
-            memory.rung[index] = 1 + [level.severity for level in rule.levels].index(alert.severity)
-            memory.seen_us[index] = alert.at_us
+            # The ladder may have been edited since: the alert stands on the highest rung no graver than it. One that stands
+            # below the whole ladder is left out, so that the new rule can raise its own.
+            rung = sum(level.severity <= alert.severity for level in slots.rules[slots.rule[index]].levels)
+            if rung:
+                memory.firing[index] = alert
+                memory.rung[index] = rung
+                memory.seen_us[index] = alert.at_us
     return memory
 
 
 def evaluate(batch: LocatedBatch, slots: Slots, memory: Memory) -> Evaluation:
-    """Phase changes of a batch, in device-time order by slot. Neither the batch nor the memory is changed."""
+    """Phase changes of a batch, in order of arrival: the same however the batches are cut.
+
+    Neither the batch nor the memory is changed.
+    """
     readings = batch.readings
     rows = np.flatnonzero((readings.flags & (LATE | OUT_OF_RANGE)) == 0)
     row, slot = _meet(readings, rows, slots)
@@ -159,9 +165,12 @@ def evaluate(batch: LocatedBatch, slots: Slots, memory: Memory) -> Evaluation:
     touched = np.isin(slot, np.unique(slot[moving])) if moving.any() else moving
     changes: list[AlertChange] = []
     outcome: dict[int, tuple[int, Alert | None]] = {}
-    order = np.lexsort((row[touched], at[touched], slot[touched]))
-    for i in np.flatnonzero(touched)[order].tolist():
+    newest: dict[int, int] = {}
+    for i in np.flatnonzero(touched).tolist():
         index = int(slot[i])
+        if at[i] < newest.get(index, at[i]):
+            continue
+        newest[index] = at[i]
         before = outcome.get(index) or (int(memory.rung[index]), memory.firing.get(index))
         after = _step(slots, index, before, int(rung[i]), readings, int(row[i]), int(at[i]))
         if after is not None:
@@ -204,7 +213,9 @@ def _step(
     rule = slots.rules[slots.rule[index]]
     level = rule.levels[rung - 1]
     if alert is None:
-        raised = _raise(slots, index, rule, str(int(readings.key[row])), value, at_us)
+        # The key alone may come again: a device without ids or times sends the same bytes for the next flood too.
+        cause = f"{int(readings.key[row])}\0{int(readings.at.view('i8')[row])}"
+        raised = _raise(slots, index, rule, cause, value, at_us)
         return AlertChange(Change.RAISED, _told(raised, rule, rung, value))
     grown = replace(alert, severity=level.severity, at_us=at_us, version=alert.version + 1)
     return AlertChange(Change.GREW, _told(grown, rule, rung, value))
@@ -226,7 +237,7 @@ def _raise(slots: Slots, index: int, rule: ThresholdRule, cause: str, value: flo
         title="",
         title_en="",
         quantity=rule.quantity,
-        unit=slots.catalogue.quantities[rule.quantity].unit,
+        unit=slots.catalogue.quantities[rule.quantity].symbol,
         value=value,
         threshold=0.0,
         raised_at_us=at_us,
@@ -258,7 +269,9 @@ def evaluate_events(
         for rule in rules:
             identity = alert_id(rule.id, event.camera, event.key)
             key = (rule.id, event.camera, str(identity))
-            alert = outcome[key] if key in outcome else memory.camera_firing.get(key)
+            if key in outcome and outcome[key] is None:
+                continue  # it ended in this very batch: what follows is a repeat
+            alert = outcome.get(key) or memory.camera_firing.get(key)
             for change in _event_step(event, rule, cameras[event.camera], alert):
                 changes.append(change)
                 alert = None if change.change is Change.ENDED else change.alert

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
@@ -69,6 +71,9 @@ class CameraRule(msgspec.Struct, frozen=True, tag="camera_event", tag_field="kin
 
 Rule: TypeAlias = ThresholdRule | CameraRule
 
+YAML_FAULTS = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
+"""What PyYAML raises on bad text. A date such as 2026-13-01 or a tag that does not fit lets its constructor's own error out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -114,29 +119,32 @@ def read(packs: Mapping[str, str], quantities: Iterable[str], today: date) -> Ru
     return Rulebook(tuple(rules[name] for name in sorted(rules)), tuple(refusals))
 
 
+def fault(problem: Exception) -> tuple[int, str]:
+    """(line from 1, reason in one line) of one of YAML_FAULTS."""
+    mark = getattr(problem, "problem_mark", None)
+    reason = getattr(problem, "problem", None) or str(problem).partition("\n")[0]
+    return mark.line + 1 if mark else 1, f"not YAML: {reason}"
+
+
 def _entries(file: str, text: str, today: date, refusals: list[Refusal]) -> Iterable[tuple[int, dict[str, Any]]]:
     """(line, mapping) of each rule in a pack; what is no pack at all becomes one refusal."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         pack = yaml.safe_load(text)
-    except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
-        refusals.append(
-            Refusal(file, mark.line + 1 if mark else 1, f"not YAML: {getattr(problem, 'problem', problem)}")
-        )
+    except YAML_FAULTS as problem:
+        refusals.append(Refusal(file, *fault(problem)))
         return
-    if not isinstance(pack, dict) or not isinstance(pack.get("rules"), list):
-        refusals.append(Refusal(file, 1, "a pack is a mapping with a list named rules"))
+    listed = [value for key, value in node.value if key.value == "rules"] if isinstance(node, yaml.MappingNode) else []
+    if not isinstance(pack, dict) or len(listed) != 1 or not isinstance(pack["rules"], list):
+        refusals.append(Refusal(file, 1, "a pack is a mapping with one list named rules"))
         return
     starts = pack.get("effective_from", date.min)
-    if not isinstance(starts, date):
+    if not isinstance(starts, date) or isinstance(starts, datetime):
         refusals.append(Refusal(file, 1, f"effective_from is {starts!r}: give a date such as 2026-01-01"))
         return
     if starts > today:
         return
-    assert isinstance(node, yaml.MappingNode)
-    listed = next(value for key, value in node.value if key.value == "rules")
-    for item, mark in zip(pack["rules"], listed.value, strict=True):
+    for item, mark in zip(pack["rules"], listed[0].value, strict=True):
         line = mark.start_mark.line + 1
         if isinstance(item, dict):
             yield line, item
@@ -158,9 +166,11 @@ def _check_threshold(rule: ThresholdRule, quantities: set[str]) -> None:
         raise ValueError(f"rule {rule.id}: no quantity {rule.quantity!r} in the catalogue")
     if not rule.levels:
         raise ValueError(f"rule {rule.id}: levels is empty")
+    if not all(math.isfinite(value) for value in (rule.clear, *(level.at for level in rule.levels))):
+        raise ValueError(f"rule {rule.id}: clear and every level's at must be finite numbers")
     sign = 1 if rule.direction == "above" else -1
     steps = [(level.severity, sign * level.at) for level in rule.levels]
-    if steps != sorted(set(steps)) or len({severity for severity, _ in steps}) != len(steps):
+    if any(one[0] >= next_one[0] or one[1] >= next_one[1] for one, next_one in pairwise(steps)):
         raise ValueError(f"rule {rule.id}: levels must rise in severity and value, each once")
     if sign * rule.clear > steps[0][1]:
         raise ValueError(f"rule {rule.id}: clear {rule.clear} lies beyond the first level {rule.levels[0].at}")

@@ -6,6 +6,7 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,17 +70,15 @@ def migrated_template(cluster: Cluster) -> str:
 @pytest.fixture
 def make_database(cluster: Cluster, migrated_template: str) -> Iterator[Callable[[], Database]]:
     """Makes databases with all tables and no rows; they are dropped after the test, whoever is still connected."""
-    made: list[str] = []
+    with _databases(cluster, migrated_template) as make:
+        yield make
 
-    def make() -> Database:
-        database = _copy(cluster, migrated_template)
-        made.append(database.name)
-        return database
 
-    yield make
-    with psycopg.connect(cluster.url(postgres.SUPERUSER, "postgres"), autocommit=True) as connection:
-        for name in made:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+@pytest.fixture(scope="module")
+def module_database(cluster: Cluster, migrated_template: str) -> Iterator[Database]:
+    """A migrated, empty database that the tests of one file share."""
+    with _databases(cluster, migrated_template) as make:
+        yield make()
 
 
 @pytest.fixture
@@ -89,6 +88,21 @@ def database(make_database: Callable[[], Database]) -> Database:
 
 
 _numbers = itertools.count(1)
+
+
+@contextmanager
+def _databases(cluster: Cluster, template: str) -> Iterator[Callable[[], Database]]:
+    made: list[str] = []
+
+    def make() -> Database:
+        database = _copy(cluster, template)
+        made.append(database.name)
+        return database
+
+    yield make
+    with psycopg.connect(cluster.url(postgres.SUPERUSER, "postgres"), autocommit=True) as connection:
+        for name in made:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def _copy(cluster: Cluster, template: str) -> Database:

@@ -81,6 +81,18 @@ def account_of(connection: Connection, token: str, now: datetime) -> Account | N
     return None if row is None else Account(*row)
 
 
+def live_sessions(connection: Connection, now: datetime) -> set[tuple[bytes, str]]:
+    """(digest, scope) of every session that may still be used."""
+    found = connection.execute(
+        text(
+            "SELECT s.digest, g.scope FROM sessions s JOIN accounts a ON a.id = s.account"
+            " JOIN account_grants g ON g.account = a.id WHERE s.ends_at > :now AND a.disabled_at IS NULL"
+        ),
+        {"now": now},
+    )
+    return {(bytes(row.digest), row.scope) for row in found}
+
+
 def end_session(connection: Connection, token: str) -> None:
     """Log out."""
     connection.execute(sessions.delete().where(sessions.c.digest == _digest(token)))

@@ -72,7 +72,9 @@ class _Collector:
         consoles = server().consoles
         if consoles is not None:
             yield GaugeMetricFamily("cc_consoles", "Live connections", value=consoles.connections)
-            yield CounterMetricFamily("cc_consoles_cut", "Connections cut because they were too slow", value=consoles.cut)
+            yield CounterMetricFamily(
+                "cc_consoles_cut", "Connections cut because they were too slow", value=consoles.cut
+            )
 
 
 @blueprint.get("/metrics")

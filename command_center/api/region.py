@@ -48,10 +48,15 @@ class TilePath(BaseModel):
     y: int
 
 
+def path_of(region: str) -> str:
+    """The scope of a region by its code; a path that nothing lies in when there is no such region."""
+    known = server().tree.regions.get(region)
+    return _NOWHERE if known is None else known.scope
+
+
 def below(scope: ColumnElement[str], region: str) -> ColumnElement[bool]:
     """SQL: a path lies in a region's subtree. An unknown region has nothing below it."""
-    known = server().tree.regions.get(region)
-    path = _NOWHERE if known is None else known.scope
+    path = path_of(region)
     return and_(scope >= path, scope < path + "~")
 
 

@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, Field
 from sqlalchemy import Connection, text
 
 from command_center.api.asking import now, server, sight
+from command_center.api.region import path_of
 from command_center.heartbeat import Heartbeat, last_beat
 
 blueprint = APIBlueprint("summary", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="summary")])
@@ -24,24 +26,38 @@ SELECT domain,
   count(*) FILTER (WHERE opened_at >= date_trunc('day', :now AT TIME ZONE :zone) AT TIME ZONE :zone) AS today,
   count(*) FILTER (WHERE status <> 'closed' AND due_at < :now) AS overdue
 FROM tickets
-WHERE status <> 'closed' OR opened_at >= date_trunc('day', :now AT TIME ZONE :zone) AT TIME ZONE :zone
+WHERE (status <> 'closed' OR opened_at >= date_trunc('day', :now AT TIME ZONE :zone) AT TIME ZONE :zone) AND {within}
 GROUP BY domain"""
 
 _TREND = """
 SELECT domain, floor(extract(epoch FROM :now - opened_at) / 3600)::int AS hours_ago, count(*) AS opened
-FROM tickets WHERE opened_at > :since GROUP BY 1, 2"""
+FROM tickets WHERE opened_at > :since AND {within} GROUP BY 1, 2"""
+
+# Without a region: all that the account sees, what was dispatched to it from elsewhere included.
+_EVERYWHERE = "true"
+_WITHIN = "scope >= :path AND scope < :path || '~'"
+
+
+class SummaryQuery(BaseModel):
+    """Of which region."""
+
+    region: str | None = Field(
+        None, description="region code: it and all below it; all that the account sees without it"
+    )
 
 
 @blueprint.get("/summary", summary="Counts of what the account sees")
-def get_summary() -> dict[str, Any]:
+def get_summary(query: SummaryQuery) -> dict[str, Any]:
     """Open, new and overdue tickets by domain, sensors and cameras by state, and whether the worker lives."""
     moment = now()
+    within = _EVERYWHERE if query.region is None else _WITHIN
+    values = {} if query.region is None else {"path": path_of(query.region)}
     with sight(snapshot=True) as connection:
         return {
             "at": moment.isoformat(),
-            "domains": _domains(connection, moment),
-            "sensors": _states(connection, "sensors"),
-            "cameras": _states(connection, "cameras"),
+            "domains": _domains(connection, moment, within, values),
+            "sensors": _states(connection, "sensors", within, values),
+            "cameras": _states(connection, "cameras", within, values),
             **worker_state(last_beat(connection, "worker"), moment),
         }
 
@@ -56,12 +72,13 @@ def worker_state(beat: Heartbeat, moment: datetime) -> dict[str, Any]:
     }
 
 
-def _domains(connection: Connection, moment: datetime) -> list[dict[str, Any]]:
+def _domains(connection: Connection, moment: datetime, within: str, values: dict[str, str]) -> list[dict[str, Any]]:
     zone = server().settings.time_zone
-    figures = {row.domain: row for row in connection.execute(text(_FIGURES), {"now": moment, "zone": zone})}
+    counted = connection.execute(text(_FIGURES.format(within=within)), {"now": moment, "zone": zone, **values})
+    figures = {row.domain: row for row in counted}
     trends = {domain: [0] * TREND_HOURS for domain in DOMAINS}
     since = moment - timedelta(hours=TREND_HOURS)
-    for row in connection.execute(text(_TREND), {"now": moment, "since": since}):
+    for row in connection.execute(text(_TREND.format(within=within)), {"now": moment, "since": since, **values}):
         if row.domain in trends and 0 <= row.hours_ago < TREND_HOURS:
             trends[row.domain][TREND_HOURS - 1 - row.hours_ago] = row.opened
     return [
@@ -76,7 +93,7 @@ def _domains(connection: Connection, moment: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def _states(connection: Connection, table: str) -> dict[str, int]:
-    found = connection.execute(text(f"SELECT state, count(*) FROM {table} GROUP BY state"))
+def _states(connection: Connection, table: str, within: str, values: dict[str, str]) -> dict[str, int]:
+    found = connection.execute(text(f"SELECT state, count(*) FROM {table} WHERE {within} GROUP BY state"), values)
     counts = {"online": 0, "offline": 0, "unknown": 0} | dict(found.all())
     return counts | {"total": sum(counts.values())}

@@ -88,7 +88,7 @@ def _add_ground(connection: Connection, city: DemoCity) -> None:
     ]
     _add(connection, gis_store.region_parents, parents)
     _add(connection, gis_store.cells, [_cell_row(place) for place in sorted(city.cells, key=lambda p: p.region.code)])
-    water = [{"kind": f.kind, "name": f.name, "geom": _wkt(f.geometry)} for f in city.water]
+    water = [{"kind": f.kind, "name": f.name, "rank": f.rank, "geom": _wkt(f.geometry)} for f in city.water]
     _add(connection, gis_store.water, water)
 
 

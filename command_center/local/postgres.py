@@ -48,10 +48,6 @@ _ROLE_ATTRIBUTES = {
 _WORKER_SETTINGS = {"idle_in_transaction_session_timeout": "5s", "lock_timeout": "10s"}
 
 
-class NotDurable(Exception):
-    """The server has a setting with which a committed transaction can be lost or the data torn."""
-
-
 @dataclass(frozen=True)
 class Cluster:
     """A private cluster: where it is and how to reach it. ``data`` is its data folder, ``user`` the system user or None."""
@@ -172,7 +168,6 @@ def running(var: Path, say: Callable[[str], None] = _say_nothing) -> Iterator[Cl
 def prepare(cluster: Cluster, database: str = DATABASE) -> None:
     """Make the three roles, the database and its PostGIS extension, or bring them up to date. Safe to repeat."""
     with psycopg.connect(cluster.url(SUPERUSER, "postgres"), autocommit=True) as connection:
-        assert_durable(connection)
         for role in ROLES:
             _prepare_role(connection, role, cluster.passwords[role])
         make_database(connection, database)
@@ -188,14 +183,6 @@ def make_database(connection: psycopg.Connection[Any], name: str, template: str 
     connection.execute(sql.SQL("CREATE DATABASE {name} TEMPLATE {template} OWNER cc_owner").format(**names))
     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {name} FROM PUBLIC").format(**names))
     connection.execute(sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {name} TO cc_worker, cc_web").format(**names))
-
-
-def assert_durable(connection: psycopg.Connection[Any]) -> None:
-    """Raise NotDurable on a server that may forget or tear what it has committed."""
-    for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-        row = connection.execute("SELECT current_setting(%s)", [setting]).fetchone()
-        if row is not None and row[0] == "off":
-            raise NotDurable(f"The database server runs with {setting} = off: turn it on, committed data is at risk")
 
 
 def recover(data: Path, say: Callable[[str], None] = _say_nothing) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import psycopg
+from sqlalchemy.exc import OperationalError
 
 from command_center.local import broker as private_broker
 from command_center.local import child, postgres
@@ -26,6 +26,7 @@ from command_center.local.child import Program, ServerFailed
 from command_center.local.lock import AlreadyRunning, held
 from command_center.local.secret import SecretsUnreadable, secret, write_private
 from command_center.local.supervisor import StepFailed, StopRequested, Supervisor
+from config.database import UnsafeServer, assert_durable, worker_engine
 
 DEFAULT_PORT = 8321
 GATEWAY = "gateway"
@@ -80,7 +81,7 @@ def up(var: Path, demo: bool, port: int | None = None) -> int:
         return _fail(str(problem), 2)
     except StepFailed as problem:
         return _fail(str(problem), 2 if problem.status == 2 else 1)
-    except (ServerFailed, postgres.NotDurable, private_broker.UnfitAccount) as problem:
+    except (ServerFailed, private_broker.UnfitAccount) as problem:
         return _fail(str(problem), 1)
     say("stopped")
     return 0
@@ -147,11 +148,14 @@ def _provide_database(start: _Start) -> None:
 
 
 def _check_database(url: str) -> None:
+    engine = worker_engine(url, pool_size=1)
     try:
-        with psycopg.connect(url, connect_timeout=10) as connection:
-            postgres.assert_durable(connection)
-    except psycopg.Error as problem:
-        raise UnfitSetting(f"CC_DATABASE_URL: {str(problem).strip().splitlines()[0]}") from problem
+        assert_durable(engine)
+    except (OperationalError, UnsafeServer) as problem:
+        cause = problem.orig if isinstance(problem, OperationalError) else problem
+        raise UnfitSetting(f"CC_DATABASE_URL: {str(cause).strip().splitlines()[0]}") from problem
+    finally:
+        engine.dispose()
 
 
 def _provide_broker(start: _Start) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID, uuid5
 
 import msgspec
@@ -13,7 +13,7 @@ import yaml
 from command_center.ticket.ticket import Holder, Place, Step, file
 from gis.region import TIERS, RegionTree
 from rules.alert import NAMESPACE, Alert
-from rules.rulebook import Evidence
+from rules.rulebook import YAML_FAULTS, Evidence, fault
 
 
 class BadDispatchTable(ValueError):
@@ -21,9 +21,9 @@ class BadDispatchTable(ValueError):
 
 
 class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long handling may take. ``continuous`` counts nights, weekends and holidays (紧急工作时)."""
+    """How long handling may take, a leap year at most. ``continuous`` counts nights, weekends and holidays (紧急工作时)."""
 
-    hours: float
+    hours: Annotated[float, msgspec.Meta(gt=0, le=8784)]
     clock: Literal["continuous"]
     source: Evidence
 
@@ -56,8 +56,12 @@ def read(text: str) -> DispatchTable:
     """The table from its YAML text. Raises BadDispatchTable."""
     try:
         found: Any = yaml.safe_load(text)
+    except YAML_FAULTS as problem:
+        line, reason = fault(problem)
+        raise BadDispatchTable(f"dispatch table: line {line}: {reason}") from None
+    try:
         pack = msgspec.convert(found, _Pack, strict=False)
-    except (yaml.YAMLError, msgspec.ValidationError) as problem:
+    except msgspec.ValidationError as problem:
         raise BadDispatchTable(f"dispatch table: {problem}") from None
     for severity in (1, 2, 3, 4):
         if pack.first_tier.get(severity) not in TIERS or severity not in pack.handling.by_severity:

@@ -234,7 +234,8 @@ def file(place: Place, holder: Holder, *, severity: int, title: str, title_en: s
 
 def machine_step(ticket: Ticket, move: Move, now: datetime, **facts: Any) -> Step:
     """A step the system takes by itself. Raises IllegalMove."""
-    if (ticket.status, move) not in TRANSITIONS:
+    transition = TRANSITIONS.get((ticket.status, move))
+    if transition is None or transition.who is not Who.SYSTEM:
         raise IllegalMove(f"ticket {ticket.place.number} is {ticket.status}: {move} does not apply")
     return Step(ticket.version + 1, move, now, ticket.status, ticket.holder, facts=facts)
 

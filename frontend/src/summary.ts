@@ -1,4 +1,4 @@
-/** Figures of the account's whole region, asked again when something changed and every quarter of a minute besides. */
+/** Figures of the region in view, asked again when it or something in it changed and every quarter of a minute besides. */
 import { onScopeDispose, shallowRef, watch } from 'vue'
 import { Problem, Unreachable, api } from './api'
 import type { Summary } from './contract'
@@ -7,7 +7,8 @@ import { live } from './live'
 const EVERY_MS = 15_000
 const AFTER_CHANGE_MS = 700
 
-export function useSummary() {
+/** `region` is the code of the region in view, null for the account's whole region. */
+export function useSummary(region: () => string | null) {
   const summary = shallowRef<Summary | null>(null)
   let timer: ReturnType<typeof setTimeout> | undefined
   let due_at = Infinity
@@ -15,8 +16,11 @@ export function useSummary() {
 
   async function ask(): Promise<void> {
     due_at = Infinity
+    const asked = region()
     try {
-      summary.value = await api.summary()
+      const found = await api.summary(asked)
+      // The reader may have gone elsewhere meanwhile; that view has asked for itself.
+      if (asked === region()) summary.value = found
     } catch (failure) {
       // The old figures stay; the stale banner tells how old the screen is.
       if (!(failure instanceof Problem || failure instanceof Unreachable)) throw failure
@@ -35,6 +39,7 @@ export function useSummary() {
   watch([() => live.replica.value.shelves.ticket, () => live.replica.value.shelves.sensor, () => live.replica.value.shelves.camera], () =>
     plan(AFTER_CHANGE_MS),
   )
+  watch(region, () => plan(0))
   onScopeDispose(() => {
     stopped = true
     clearTimeout(timer)

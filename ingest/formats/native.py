@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from ingest.quarantine import BAD_TIME, MALFORMED, NOT_A_NUMBER, WRONG_TYPE
 
 _NOT_JSON_NUMBER = re.compile(rb"[:\[,]\s*-?(NaN|Infinity|nan|inf)\b")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST_MS = 946_684_800_000  # 2000-01-01: a device that reports less has lost its clock
 _LATEST_MS = 4_102_444_800_000  # 2100-01-01
 
@@ -66,12 +66,6 @@ def read(raw: bytes) -> Observation:
     return observation
 
 
-def finite(values: dict[str, float]) -> Iterator[tuple[str, float | None]]:
-    """Each quantity with its value, None where the value overflowed to infinity."""
-    for name, value in values.items():
-        yield name, value if abs(value) != float("inf") else None
-
-
 def instant_us(at: str | int | float | None) -> int | None:
     """Epoch microseconds of a device time, None when the message had none. Raises Unreadable(BAD_TIME)."""
     if at is None:
@@ -90,15 +84,18 @@ def _text_instant_us(at: str) -> int:
         raise Unreadable(BAD_TIME, f"at is {at[:40]!r}: give an RFC 3339 time or epoch milliseconds") from None
     if moment.tzinfo is None:
         raise Unreadable(BAD_TIME, f"at is {at[:40]!r}: a local time needs its offset, such as +08:00")
-    milliseconds = moment.timestamp() * 1000
-    if not _EARLIEST_MS <= milliseconds <= _LATEST_MS:
+    # In integers: a float of seconds loses the last microsecond.
+    instant_us = (moment - _EPOCH) // timedelta(microseconds=1)
+    if not _EARLIEST_MS * 1000 <= instant_us <= _LATEST_MS * 1000:
         raise Unreadable(BAD_TIME, f"at is {at[:40]!r}: give a time between the years 2000 and 2100")
-    return round(milliseconds * 1000)
+    return instant_us
 
 
 def _unreadable(raw: bytes, problem: Exception) -> Unreadable:
     if _NOT_JSON_NUMBER.search(raw):
         return Unreadable(NOT_A_NUMBER, "the payload holds NaN or Infinity, which JSON does not have")
+    if "out of range" in str(problem):
+        return Unreadable(NOT_A_NUMBER, f"a number is too large to be one: {problem}")
     if isinstance(problem, msgspec.ValidationError):
         return Unreadable(WRONG_TYPE, str(problem))
     return Unreadable(MALFORMED, f"the payload is not JSON: {problem}")

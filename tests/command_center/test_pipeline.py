@@ -259,3 +259,13 @@ def test_a_sensor_that_speaks_comes_online_and_the_log_says_so_once(bench: Bench
     bench.send(reading("water-1", {"water_depth": 0.01}))
     assert bench.rows("SELECT state FROM sensors WHERE id = 'water-1'")[0].state == "online"
     assert [row.id for row in bench.rows("SELECT id FROM event_log WHERE kind = 'sensor'")] == ["water-1"]
+
+
+def test_a_rejected_camera_message_is_kept_without_the_persons_in_it(bench: Bench) -> None:
+    bench.send(frigate("new", camera="elsewhere", sub_label="Zhang San", recognized_license_plate="SU-N12345"))
+    bench.send(Message("cc/v1/321302/nvr-1/raw/frigate/events", b"Zhang San {", time.time()))
+    rows = bench.rows("SELECT reason, payload, size FROM quarantine ORDER BY id")
+    assert [row.reason for row in rows] == ["unknown_camera", "malformed"]
+    assert b"restricted" in bytes(rows[0].payload)
+    assert b"Zhang" not in bytes(rows[0].payload) + bytes(rows[1].payload)
+    assert b"SU-N" not in bytes(rows[0].payload)

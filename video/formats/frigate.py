@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -30,6 +30,14 @@ IGNORED_TAILS: Final = {
 OBJECT_COUNT: Final = "a running count or state of one camera or zone, which events report already"
 FALSE_POSITIVE: Final = "the server itself holds it for a false positive"
 DESCRIPTION: Final = "a generated description may speak of persons"
+
+_PERSONAL: Final = frozenset(
+    {
+        *("sub_label", "sub_labels", "attributes", "current_attributes", "name", "description"),
+        *("plate", "recognized_license_plate", "recognized_license_plate_score"),
+        *("snapshot", "thumbnail", "path_data"),
+    }
+)
 
 _ID: Final = re.compile(r"[!-~]{1,128}")
 _PHASES: Final = ("new", "update", "end")
@@ -187,3 +195,23 @@ def _name(field: str, name: str) -> str:
     if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
         raise Unreadable(WRONG_TYPE, f"{field} must be 1 to {_LONGEST_NAME} printable characters")
     return name
+
+
+def without_persons(payload: bytes) -> bytes:
+    """A payload that was rejected, as quarantine may keep it: fields that name or show persons are left out.
+
+    What is not JSON may hold anything, so nothing of it is kept; its reason and size still tell what happened.
+    """
+    try:
+        found = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return b""
+    return msgspec.json.encode(_kept(found))
+
+
+def _kept(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _kept(item) for name, item in value.items() if name not in _PERSONAL}
+    if isinstance(value, list):
+        return [_kept(item) for item in value]
+    return value

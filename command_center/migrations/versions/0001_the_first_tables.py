@@ -330,6 +330,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), sa.Identity(always=False), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("rank", sa.SmallInteger(), server_default="1", nullable=False),
         sa.Column(
             "geom",
             Geometry(

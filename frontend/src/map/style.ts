@@ -103,7 +103,7 @@ function water(palette: Palette): LayerSpecification[] {
   const widening = (thin: number, thick: number): ExpressionSpecification => ['interpolate', ['linear'], ['zoom'], 8, thin, 14, thick]
   const layer = { source: 'water', 'source-layer': 'water' }
   return [
-    { id: 'roads', type: 'line', ...layer, filter: of('road'), paint: { 'line-color': palette.road, 'line-width': widening(1, 5) } },
+    { id: 'roads', type: 'line', ...layer, filter: of('road'), paint: { 'line-color': palette.road, 'line-width': widening(1, 5), 'line-opacity': ['case', ['==', ['get', 'rank'], 1], 1, 0.5] } },
     { id: 'lakes', type: 'fill', ...layer, filter: of('lake'), paint: { 'fill-color': palette.water } },
     {
       id: 'rivers',

@@ -14,7 +14,8 @@ import pytest
 
 from command_center.local import child, postgres
 from command_center.local.child import ServerFailed
-from command_center.local.postgres import Cluster, NotDurable
+from command_center.local.postgres import Cluster
+from config.database import UnsafeServer, assert_durable, worker_engine
 from tests.command_center.local.process import is_alive, run_script
 from tests.waiting import wait_until
 
@@ -89,12 +90,11 @@ def test_preparing_twice_changes_nothing(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("setting", ["fsync", "full_page_writes", "synchronous_commit"])
 def test_a_server_that_may_forget_is_refused(var: Path, setting: str) -> None:
-    with (
-        running_with(var, f"{setting}=off") as cluster,
-        psycopg.connect(cluster.url(postgres.SUPERUSER, "postgres")) as connection,
-        pytest.raises(NotDurable, match=f"{setting} = off"),
-    ):
-        postgres.assert_durable(connection)
+    with running_with(var, f"{setting}=off") as cluster:
+        engine = worker_engine(cluster.url(postgres.SUPERUSER, "postgres"))
+        with pytest.raises(UnsafeServer, match=f"{setting} = off"):
+            assert_durable(engine)
+        engine.dispose()
 
 
 @contextmanager

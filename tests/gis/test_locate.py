@@ -1,0 +1,65 @@
+"""Readings on cells: the catalogue's for what stands still, the position's for what moves."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gis.cell_index import CellIndex
+from gis.datum import Datum, convert
+from gis.locate import Cells, homes, locate
+from ingest.reading import DATUMS, LATE, OUTSIDE_CITY, ReadingBatch
+from ingest.sensor import Catalogue
+from tests.ingest.wire import sensor
+
+NAN = math.nan
+CELLS = Cells(
+    CellIndex(["east", "west"], [shapely.box(118.1, 34, 118.2, 34.1), shapely.box(118, 34, 118.1, 34.1)]),
+    {"east": 7, "west": 8},
+    {7: "east", 8: "west"},
+)
+CITY = Catalogue.of(
+    [sensor(1, "a", cell="west"), sensor(2, "b", cell="east"), sensor(5, "lost", cell="a cell that was merged away")], []
+)
+HOME = homes(CITY, CELLS)
+
+
+def batch(*rows: tuple[int, float, float, str]) -> ReadingBatch:
+    """(sensor, lng, lat, datum) each."""
+    return ReadingBatch.of(
+        [(n, 1, 0.5, 0, 0, 0, LATE, lng, lat, DATUMS.index(datum), i) for i, (n, lng, lat, datum) in enumerate(rows)]
+    )
+
+
+def test_what_stands_still_is_where_the_catalogue_says() -> None:
+    readings = batch((2, NAN, NAN, "CGCS2000"), (1, NAN, NAN, "CGCS2000"), (5, NAN, NAN, "CGCS2000"))
+    located = locate(readings, HOME, CELLS)
+    assert located.cell.tolist() == [7, 8, 0]
+    assert located.readings is readings
+
+
+def test_what_sends_a_position_is_where_it_says_and_nowhere_when_no_cell_covers_it() -> None:
+    readings = batch((1, 118.15, 34.05, "WGS84"), (1, NAN, NAN, "CGCS2000"), (2, 10.0, 50.0, "CGCS2000"))
+    located = locate(readings, HOME, CELLS)
+    assert located.cell.tolist() == [7, 8, 0]
+    assert located.readings.flags.tolist() == [LATE, LATE, LATE | OUTSIDE_CITY]
+    assert readings.flags.tolist() == [LATE] * 3
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.sampled_from(DATUMS), st.floats(118.001, 118.199), st.floats(34.001, 34.099))
+def test_a_position_is_on_the_same_cell_in_whatever_datum_it_was_sent(datum: str, lng: float, lat: float) -> None:
+    sent_lng, sent_lat = convert(np.array([lng]), np.array([lat]), Datum.CGCS2000, Datum(datum))
+    here = batch((1, lng, lat, "CGCS2000"))
+    sent = batch((1, float(sent_lng[0]), float(sent_lat[0]), datum))
+    if abs(lng - 118.1) > 1e-8:
+        assert locate(sent, HOME, CELLS).cell.tolist() == locate(here, HOME, CELLS).cell.tolist()
+
+
+def test_an_empty_batch_and_an_empty_catalogue_are_no_trouble() -> None:
+    assert len(locate(batch(), HOME, CELLS).cell) == 0
+    assert len(locate(batch(), homes(Catalogue.of([], []), CELLS), CELLS).cell) == 0
