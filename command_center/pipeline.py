@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -110,9 +110,7 @@ def advance(
         ingest_store.save_readings(connection, located.readings, located.cell)
         save_camera_events(connection, camera_events, dict(city.cameras))
         _save_rejections(connection, plain, decoded.rejections, city)
-        _save_rejections(
-            connection, [_without_persons(m) for m in pictures] if camera_rejections else (), camera_rejections, city
-        )
+        _save_rejections(connection, pictures, camera_rejections, city, without_persons)
         states = _states(batch, city, memory)
         events = _save_states(connection, states, city, memory)
         moment = datetime.fromtimestamp(now, UTC)
@@ -170,10 +168,6 @@ def _is_raw(message: Message) -> bool:
     return parts is not None and parts[2].startswith("raw/")
 
 
-def _without_persons(message: Message) -> Message:
-    return replace(message, payload=without_persons(message.payload))
-
-
 def _without_stored(connection: Connection, decoded: Decoded) -> ReadingBatch:
     """The batch without what an earlier transaction stored longer ago than memory reaches."""
     stored = ingest_store.stored_keys(connection, decoded.doubts)
@@ -182,11 +176,19 @@ def _without_stored(connection: Connection, decoded: Decoded) -> ReadingBatch:
     return decoded.batch.take(~np.isin(decoded.batch.key, np.array(sorted(stored), dtype="i8")))
 
 
+def _all(payload: bytes) -> bytes:
+    return payload
+
+
 def _save_rejections(
-    connection: Connection, messages: Sequence[Message], rejections: Sequence[Rejection], city: City
+    connection: Connection,
+    messages: Sequence[Message],
+    rejections: Sequence[Rejection],
+    city: City,
+    kept: Callable[[bytes], bytes] = _all,
 ) -> None:
     if rejections:
-        ingest_store.save_quarantine(connection, messages, rejections, city.scope_of_county(), city.root)
+        ingest_store.save_quarantine(connection, messages, rejections, city.scope_of_county(), city.root, kept)
 
 
 def _states(batch: ReadingBatch, city: City, memory: Memory) -> list[StateChange]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -168,13 +168,17 @@ def save_quarantine(
     rejections: Iterable[Rejection],
     scopes: Mapping[str, str],
     root: str,
+    kept: Callable[[bytes], bytes],
 ) -> None:
-    """Keep what was rejected. ``scopes``: region path by county code; what names no known county is the city's to see."""
+    """Keep what was rejected, as much of each payload as ``kept`` leaves.
+
+    ``scopes``: region path by county code; what names no known county is the city's to see.
+    """
     rows = [
         {
             "received_at": datetime.fromtimestamp(messages[r.message].received_at, UTC),
             "topic": messages[r.message].topic[:1000].replace("\0", "�"),
-            "payload": messages[r.message].payload[:KEPT_BYTES],
+            "payload": kept(messages[r.message].payload)[:KEPT_BYTES],
             "size": len(messages[r.message].payload),
             "reason": r.reason,
             "detail": r.detail[:1000].replace("\0", "�"),

@@ -266,6 +266,7 @@ def test_a_rejected_camera_message_is_kept_without_the_persons_in_it(bench: Benc
     bench.send(Message("cc/v1/321302/nvr-1/raw/frigate/events", b"Zhang San {", time.time()))
     rows = bench.rows("SELECT reason, payload, size FROM quarantine ORDER BY id")
     assert [row.reason for row in rows] == ["unknown_camera", "malformed"]
+    assert rows[1].size == len(b"Zhang San {")
     assert b"restricted" in bytes(rows[0].payload)
     assert b"Zhang" not in bytes(rows[0].payload) + bytes(rows[1].payload)
     assert b"SU-N" not in bytes(rows[0].payload)
