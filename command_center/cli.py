@@ -110,23 +110,28 @@ def web() -> None:
 
 @main.command()
 @click.argument("scenario", default="everyday")
-def simulate(scenario: str) -> None:
-    """Play the demo city's sensors over MQTT until Ctrl-C. SCENARIO: everyday, storm, gas-leak or crowd."""
-    from command_center.demo.scenario import NothingToPlay, UnknownScenario
-    from command_center.demo.simulate import BadBrokerUrl, run_simulation
-    from config.database import worker_engine
-    from config.log import start_logging
-    from ingest.store import load_catalogue
+@click.option(
+    "--var", "var", type=click.Path(path_type=Path), help="The running demo's folder.  [default: CC_VAR or var]"
+)
+def simulate(scenario: str, var: Path | None) -> None:
+    """Play the demo city's sensors over MQTT until Ctrl-C, beside what plays already.
 
-    settings = _settings()
-    url = settings.require_mqtt()
+    SCENARIO: everyday, storm (streets flood within minutes), gas-leak or crowd. The broker is the running demo's, or that of
+    CC_MQTT_URL.
+    """
+    from command_center.demo.scenario import NothingToPlay, UnknownScenario
+    from command_center.demo.seed import NoDemo, demo_gateway, demo_sensors, read_quantities
+    from command_center.demo.simulate import BadBrokerUrl, run_simulation
+    from config.log import start_logging
+
+    folder = var or Path(os.environ.get("CC_VAR") or "var")
     start_logging("simulate")
-    with worker_engine(settings.database_url).connect() as connection:
-        catalogue = load_catalogue(connection)
     try:
-        sensors = list(catalogue.sensors.values())
-        _until_told(lambda stop: run_simulation(scenario, sensors, catalogue.quantities, url, stop))
-    except (UnknownScenario, NothingToPlay, BadBrokerUrl) as problem:
+        sensors = demo_sensors(folder)
+        quantities = {q.name: q for q in read_quantities(os.environ.get("CC_CITY") or "suqian")}
+        url = os.environ.get("CC_MQTT_URL") or demo_gateway(folder)
+        _until_told(lambda stop: run_simulation(scenario, sensors, quantities, url, stop))
+    except (UnknownScenario, NothingToPlay, BadBrokerUrl, NoDemo) as problem:
         raise BadSetting(str(problem)) from None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, DateTime, SmallInteger, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from config.database import metadata
+from config.database import Policy, metadata, within
 
 KEPT = timedelta(hours=24)
 
@@ -21,6 +21,15 @@ idempotency_keys = Table(
     Column("status", SmallInteger, nullable=False),
     Column("answer", JSONB, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False, index=True),
+)
+
+# A kept answer holds what its account saw.
+policies = (
+    Policy(
+        "idempotency_keys",
+        "account = ANY (ARRAY(SELECT a.username FROM accounts a JOIN account_grants g ON g.account = a.id"
+        f" WHERE {within('g.scope')}))",
+    ),
 )
 
 

@@ -26,7 +26,7 @@ SESSION_EXPIRY_S = 7 * 24 * 3600
 SUBSCRIPTIONS = ("cc/v1/+/+/reading", "cc/v1/+/+/state", "cc/v1/+/+/raw/#")
 
 
-def connect_client(url: str, client_id: str, *, manual_ack: bool = False) -> paho.Client:
+def make_client(url: str, client_id: str, *, manual_ack: bool = False) -> paho.Client:
     """A client for ``mqtt://user:password@host:port``, not yet connected; it reconnects by itself once started."""
     parts = urlsplit(url)
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5, manual_ack=manual_ack)
@@ -39,17 +39,22 @@ def connect_client(url: str, client_id: str, *, manual_ack: bool = False) -> pah
     return client
 
 
+def endpoint(url: str) -> tuple[str, int]:
+    """Host and port of a broker's address."""
+    parts = urlsplit(url)
+    return parts.hostname or "127.0.0.1", parts.port or (8883 if parts.scheme == "mqtts" else 1883)
+
+
 class Inbox:
     """Messages as they come, to be taken in batches and acknowledged after the commit."""
 
     def __init__(self, url: str, client_id: str) -> None:
-        parts = urlsplit(url)
-        self._where = (parts.hostname or "127.0.0.1", parts.port or (8883 if parts.scheme == "mqtts" else 1883))
+        self._where = endpoint(url)
         self._waiting: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._connections = 0
         self._connected = threading.Event()
         self.refused: str | None = None
-        self._client = connect_client(url, client_id, manual_ack=True)
+        self._client = make_client(url, client_id, manual_ack=True)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
@@ -136,9 +141,9 @@ class NotDelivered(Exception):
 
 def deliver(url: str, topic: str, payload: bytes, receipt_topic: str, timeout_s: float) -> bytes:
     """Publish one message and wait for the worker's receipt, which it sends after the commit. Raises NotDelivered."""
-    parts = urlsplit(url)
+    where = endpoint(url)
     receipts: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    client = connect_client(url, "")
+    client = make_client(url, "")
 
     def ask(client: paho.Client, *_: Any) -> None:
         client.subscribe(receipt_topic, qos=1)
@@ -150,11 +155,11 @@ def deliver(url: str, topic: str, payload: bytes, receipt_topic: str, timeout_s:
     client.on_subscribe = publish
     client.on_message = lambda _client, _data, message: receipts.put(bytes(message.payload))
     try:
-        client.connect(parts.hostname or "127.0.0.1", parts.port or 1883)
+        client.connect(*where)
         client.loop_start()
         return receipts.get(timeout=timeout_s)
     except OSError as problem:
-        raise NotDelivered(f"the broker {parts.hostname}:{parts.port} cannot be reached: {problem}") from None
+        raise NotDelivered(f"the broker {where[0]}:{where[1]} cannot be reached: {problem}") from None
     except queue.Empty:
         raise NotDelivered(f"no receipt on {receipt_topic} within {timeout_s:g} s: is the worker running?") from None
     finally:

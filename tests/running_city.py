@@ -1,4 +1,4 @@
-"""The small city with its web process: people, consoles and tickets, all through the doors that the product has."""
+"""The small city with matters to deal with and with its web process: people, consoles and tickets through its doors."""
 
 from __future__ import annotations
 
@@ -30,28 +30,13 @@ _matters = count(1)
 
 
 @dataclass(repr=False)
-class RunningCity:
-    """A city that answers at ``url``. ``engine`` is the worker's: it sees and may write everything."""
+class StandingCity:
+    """A city without processes. ``engine`` is the worker's: it sees and may write everything."""
 
     database: Database
     small: SmallCity
     city: City
     engine: Engine
-    url: str
-    _stack: ExitStack
-    _consoles: dict[str, Console] = field(default_factory=dict)
-
-    def console(self, code: str = CITY) -> Console:
-        """The desk of a region, logged in."""
-        if code not in self._consoles:
-            self._consoles[code] = logged_in(self.url, self.small.username(code))
-        return self._consoles[code]
-
-    def socket(self, code: str = CITY, **more: Any) -> SocketConsole:
-        """A live connection of a region's desk."""
-        made = SocketConsole(self.url, self.console(code).cookie, **more)
-        self._stack.callback(made.close)
-        return made.open()
 
     def rows(self, sql: str, **values: Any) -> list[Any]:
         """What the database holds, whoever it belongs to."""
@@ -107,6 +92,27 @@ class RunningCity:
         scope = (home.scope,)
         log.append(connection, [Event("notice", n, 1, home.code, data or {"name": n}, scope, scope) for n in names])
 
+
+@dataclass(repr=False)
+class RunningCity(StandingCity):
+    """A city whose web process answers at ``url``."""
+
+    url: str
+    _stack: ExitStack
+    _consoles: dict[str, Console] = field(default_factory=dict)
+
+    def console(self, code: str = CITY) -> Console:
+        """The desk of a region, logged in."""
+        if code not in self._consoles:
+            self._consoles[code] = logged_in(self.url, self.small.username(code))
+        return self._consoles[code]
+
+    def socket(self, code: str = CITY, **more: Any) -> SocketConsole:
+        """A live connection of a region's desk."""
+        made = SocketConsole(self.url, self.console(code).cookie, **more)
+        self._stack.callback(made.close)
+        return made.open()
+
     def ticket(self, identity: UUID, code: str = CITY) -> dict[str, Any]:
         """A ticket as a desk sees it."""
         answer = self.console(code).get(f"/api/v1/tickets/{identity}")
@@ -128,16 +134,23 @@ class RunningCity:
 
 
 @contextmanager
-def running_city(database: Database) -> Iterator[RunningCity]:
-    """The small city in a database, and the web process on it."""
+def standing_city(database: Database) -> Iterator[StandingCity]:
+    """The small city in a database."""
     small = build(database)
-    with ExitStack() as stack:
-        engine = worker_engine(database.worker_url)
-        stack.callback(engine.dispose)
+    engine = worker_engine(database.worker_url, pool_size=8)
+    try:
         with engine.connect() as connection:
             city = load_city(connection, "suqian", date(2026, 11, 23))
-        url = stack.enter_context(processes.web(database.web_url))
-        yield RunningCity(database, small, city, engine, url, stack)
+        yield StandingCity(database, small, city, engine)
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def running_city(database: Database) -> Iterator[RunningCity]:
+    """The small city in a database, and the web process on it."""
+    with standing_city(database) as found, processes.web(database.web_url) as url, ExitStack() as stack:
+        yield RunningCity(database, found.small, found.city, found.engine, url, stack)
 
 
 def desks(cell: str, small: SmallCity) -> list[str]:

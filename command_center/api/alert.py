@@ -10,7 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import Field
 
 from command_center.api.asking import account, now, server, sight
-from command_center.api.paging import Page, listed
+from command_center.api.paging import Page, listed, narrowed
 from command_center.api.region import below
 from command_center.city import rule_packs
 from command_center.shown import shown_alert
@@ -34,12 +34,9 @@ class AlertQuery(Page):
 def list_alerts(query: AlertQuery) -> dict[str, Any]:
     """The alerts the account may see."""
     table = rule_store.alerts
-    statement = table.select()
+    statement = narrowed(table.select(), table, {"domain": query.domain, "source": query.source})
     if query.region is not None:
         statement = statement.where(below(table.c.scope, query.region))
-    for name in ("domain", "source"):
-        if (value := getattr(query, name)) is not None:
-            statement = statement.where(table.c[name] == value)
     if query.since is not None:
         statement = statement.where(table.c.raised_at >= query.since)
     if query.open is not None:

@@ -9,7 +9,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import Field
 
 from command_center.api.asking import sight
-from command_center.api.paging import Page, listed
+from command_center.api.paging import Page, listed, narrowed
 from command_center.api.region import below
 from command_center.incident import store as incident_store
 from command_center.incident.incident import shown
@@ -30,12 +30,9 @@ class IncidentQuery(Page):
 def list_incidents(query: IncidentQuery) -> dict[str, Any]:
     """The incidents the account may see."""
     table = incident_store.incidents
-    statement = table.select()
+    statement = narrowed(table.select(), table, {"status": query.status, "domain": query.domain})
     if query.region is not None:
         statement = statement.where(below(table.c.scope, query.region))
-    for name in ("status", "domain"):
-        if (value := getattr(query, name)) is not None:
-            statement = statement.where(table.c[name] == value)
     if query.since is not None:
         statement = statement.where(table.c.opened_at >= query.since)
     with sight() as connection:

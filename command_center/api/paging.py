@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, Connection, Select, literal, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, Table, literal, tuple_
 
 LARGEST_PAGE = 500
 
@@ -24,6 +24,14 @@ class Page(BaseModel):
 
     cursor: str | None = Field(None, description="`next` of the page before")
     limit: int = Field(100, ge=1, le=LARGEST_PAGE)
+
+
+def narrowed(statement: Select[Any], table: Table, equal: Mapping[str, Any]) -> Select[Any]:
+    """The rows whose columns have these values; what is None narrows nothing."""
+    for name, value in equal.items():
+        if value is not None:
+            statement = statement.where(table.c[name] == value)
+    return statement
 
 
 def listed(

@@ -8,10 +8,10 @@ from typing import Any
 from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, and_, func, text
+from sqlalchemy import ColumnElement, Select, and_, func, text
 
 from command_center.api.asking import account, server, sight
-from command_center.api.paging import Page, listed
+from command_center.api.paging import Page, listed, narrowed
 from config.database import scoped
 from gis import store as gis_store
 from gis import tiles
@@ -65,7 +65,7 @@ def list_regions(query: RegionQuery) -> dict[str, Any]:
     """The regions the account may see."""
     table = gis_store.regions
     box = func.box2d(table.c.geom)
-    statement = table.select().with_only_columns(
+    statement: Select[Any] = table.select().with_only_columns(
         table.c.code,
         table.c.name,
         table.c.tier,
@@ -79,9 +79,7 @@ def list_regions(query: RegionQuery) -> dict[str, Any]:
         func.ST_XMax(box).label("east"),
         func.ST_YMax(box).label("north"),
     )
-    for name in ("tier", "parent", "code"):
-        if (value := getattr(query, name)) is not None:
-            statement = statement.where(table.c[name] == value)
+    statement = narrowed(statement, table, {"tier": query.tier, "parent": query.parent, "code": query.code})
     with sight() as connection:
         return listed(connection, statement, (table.c.code,), query, _region, newest_first=False)
 
@@ -103,13 +101,12 @@ def _region(row: Any) -> dict[str, Any]:
 def list_cells(query: CellQuery) -> dict[str, Any]:
     """The cells the account may see."""
     table = gis_store.cells
-    statement = table.select().with_only_columns(
+    statement: Select[Any] = table.select().with_only_columns(
         table.c.code, table.c.name, table.c.region, table.c.area_m2, table.c.sources
     )
+    statement = narrowed(statement, table, {"code": query.code})
     if query.region is not None:
         statement = statement.where(below(table.c.scope, query.region))
-    if query.code is not None:
-        statement = statement.where(table.c.code == query.code)
     with sight() as connection:
         return listed(connection, statement, (table.c.code,), query, lambda row: dict(row._mapping), newest_first=False)
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import Field
-from sqlalchemy import func
+from sqlalchemy import Select, Table, func
 
 from command_center.api.asking import now, server, sight
-from command_center.api.paging import Page, listed
+from command_center.api.paging import Page, listed, narrowed
 from command_center.api.region import below
 from command_center.shown import shown_sensor
 from ingest import store as ingest_store
@@ -47,7 +47,7 @@ def list_sensors(query: SourceQuery) -> dict[str, Any]:
         func.ST_Y(table.c.geom).label("lat"),
     )
     with sight() as connection:
-        return listed(connection, _narrowed(statement, table, query), (table.c.id,), query, _sensor, newest_first=False)
+        return listed(connection, _chosen(statement, table, query), (table.c.id,), query, _sensor, newest_first=False)
 
 
 @blueprint.get("/cameras", summary="Cameras, by id")
@@ -61,7 +61,7 @@ def list_cameras(query: SourceQuery) -> dict[str, Any]:
         func.ST_Y(table.c.geom).label("lat"),
     )
     with sight() as connection:
-        return listed(connection, _narrowed(statement, table, query), (table.c.id,), query, _camera, newest_first=False)
+        return listed(connection, _chosen(statement, table, query), (table.c.id,), query, _camera, newest_first=False)
 
 
 @blueprint.get("/readings", summary="Readings of a sensor, newest first")
@@ -96,13 +96,10 @@ def list_readings(query: ReadingQuery) -> dict[str, Any]:
         return listed(connection, statement, keys, query, shape, newest_first=True)
 
 
-def _narrowed(statement: Any, table: Any, query: SourceQuery) -> Any:
+def _chosen(statement: Select[Any], table: Table, query: SourceQuery) -> Select[Any]:
     if query.region is not None:
         statement = statement.where(below(table.c.scope, query.region))
-    for name in ("id", "domain", "state"):
-        if (value := getattr(query, name)) is not None:
-            statement = statement.where(table.c[name] == value)
-    return statement
+    return narrowed(statement, table, {"id": query.id, "domain": query.domain, "state": query.state})
 
 
 def _sensor(row: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from command_center.account.account import Account
 from command_center.api.asking import account, now, server, sight
-from command_center.api.paging import Page, listed
+from command_center.api.paging import Page, listed, narrowed
 from command_center.api.region import below
 from command_center.idempotency import earlier_answer, keep_answer
 from command_center.move import NoSuchTicket, Wish, make_move, tell
@@ -62,14 +62,10 @@ class MoveHeader(BaseModel):
 def list_tickets(query: TicketQuery) -> dict[str, Any]:
     """The tickets that the account may see."""
     table = ticket_store.tickets
-    statement = table.select()
+    equal = {"status": query.status, "domain": query.domain, "source": query.sensor}
+    statement = narrowed(table.select(), table, equal)
     if query.region is not None:
         statement = statement.where(below(table.c.scope, query.region))
-    for name in ("status", "domain"):
-        if (value := getattr(query, name)) is not None:
-            statement = statement.where(table.c[name] == value)
-    if query.sensor is not None:
-        statement = statement.where(table.c.source == query.sensor)
     if query.since is not None:
         statement = statement.where(table.c.opened_at >= query.since)
     if query.open is not None:

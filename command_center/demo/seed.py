@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 from shapely.geometry import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
@@ -22,16 +23,18 @@ from command_center.demo.city import DemoCity, Place, make_city
 from command_center.demo.plane import area_m2
 from gis import store as gis_store
 from ingest import store as ingest_store
-from ingest.sensor import Quantity
+from ingest.sensor import Quantity, Sensor
 from video import store as video_store
 
+CATALOGUE = "demo-catalogue.json"
 PARENTAGE_SINCE = date(2026, 1, 1)
 
 
 def seed_demo(engine: Engine, pack: str, password: str, var: Path | None) -> None:
     """Regions, cells, quantities, sensors, cameras and accounts of the demo city.
 
-    ``var`` also receives ``demo-sensors.json`` and ``demo-accounts.json``, which say who may publish what and who may log in.
+    ``var`` also receives ``demo-sensors.json`` and ``demo-accounts.json``, which say who may publish what and who may log in,
+    and ``demo-catalogue.json``, with which the simulator needs no database.
     """
     with engine.connect() as connection:
         seeded = bool(connection.execute(text("SELECT EXISTS (SELECT FROM accounts)")).scalar_one())
@@ -46,6 +49,27 @@ def seed_demo(engine: Engine, pack: str, password: str, var: Path | None) -> Non
             _add_accounts(connection, city, catalogue, password)
         if var is not None:
             _write_lists(connection, var)
+
+
+class NoDemo(LookupError):
+    """There is no demo city in the folder."""
+
+
+def demo_sensors(var: Path) -> list[Sensor]:
+    """The demo city's sensors as the last start left them in ``var``. Raises NoDemo."""
+    try:
+        return msgspec.json.decode((var / CATALOGUE).read_bytes(), type=list[Sensor])
+    except (OSError, msgspec.DecodeError):
+        raise NoDemo(f"{var} holds no demo city: start it with `command-center up --demo --var {var}`") from None
+
+
+def demo_gateway(var: Path) -> str:
+    """The address of a running demo's gateway, mqtt://user:password@host:port. Raises NoDemo."""
+    try:
+        mqtt = json.loads((var / "demo.json").read_text("utf-8"))["mqtt"]
+        return f"mqtt://{mqtt['username']}:{mqtt['password']}@{mqtt['host']}:{mqtt['port']}"
+    except (OSError, ValueError, KeyError):
+        raise NoDemo(f"no demo city runs on {var}: start it with `command-center up --demo --var {var}`") from None
 
 
 def _add_accounts(connection: Connection, city: DemoCity, catalogue: DemoCatalogue, password: str) -> None:
@@ -150,6 +174,7 @@ def _write_lists(connection: Connection, var: Path) -> None:
             " ORDER BY length(g.scope), a.username"
         )
     )
+    (var / CATALOGUE).write_bytes(msgspec.json.encode(list(ingest_store.load_catalogue(connection).sensors.values())))
     _write(var / "demo-sensors.json", (dict(row._mapping) for row in sensors))
     _write(var / "demo-accounts.json", (dict(row._mapping) for row in accounts))
 

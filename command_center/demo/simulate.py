@@ -13,12 +13,11 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import structlog
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv5
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -34,6 +33,7 @@ from command_center.demo.scenario import (
     make_scenario,
 )
 from command_center.demo.series import phase, values
+from ingest.mqtt import endpoint, make_client
 from ingest.sensor import Quantity, Sensor
 
 ANNOUNCEMENT_TOPIC: Final = "cc/v1/demo/simulator/scenario"
@@ -195,21 +195,15 @@ class Player:
 
 def connector(mqtt_url: str) -> Client:
     """A client that will connect to the address by itself once it is started. Raises BadBrokerUrl."""
-    parts = _checked(mqtt_url)
-    client = Client(CallbackAPIVersion.VERSION2, client_id=f"demo-simulator-{uuid4().hex[:12]}", protocol=MQTTv5)
-    if parts.username:
-        client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
-    if parts.scheme == "mqtts":
-        client.tls_set()
-    client.connect_timeout = 3.0
-    client.reconnect_delay_set(1, 8)
+    _check(mqtt_url)
+    client = make_client(mqtt_url, f"demo-simulator-{uuid4().hex[:12]}")
     client.max_inflight_messages_set(500)
     client.max_queued_messages_set(_QUEUED_MESSAGES)
-    client.connect_async(str(parts.hostname), parts.port or (8883 if parts.scheme == "mqtts" else 1883), keepalive=20)
+    client.connect_async(*endpoint(mqtt_url), keepalive=20)
     return client
 
 
-def _checked(mqtt_url: str) -> SplitResult:
+def _check(mqtt_url: str) -> None:
     try:
         parts = urlsplit(mqtt_url)
         usable = parts.scheme in {"mqtt", "mqtts"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
@@ -219,4 +213,3 @@ def _checked(mqtt_url: str) -> SplitResult:
         ) from None
     if not usable:
         raise BadBrokerUrl("the broker's address must look like mqtt://user:password@host:port")
-    return parts

@@ -209,7 +209,7 @@ def _programs(start: _Start) -> list[Program]:
         _program(start.var, "web", web),
     ]
     if start.demo:
-        simulator = {"CC_DATABASE_URL": start.urls["worker"], "CC_MQTT_URL": start.urls["mqtt_gateway"]}
+        simulator = {"CC_MQTT_URL": start.urls["mqtt_gateway"]}
         programs.append(_program(start.var, "simulate", simulator, "everyday"))
     return programs
 

@@ -28,6 +28,7 @@ POLICIES: tuple[Policy, ...] = (
     *command_center.event.log.policies,
     *command_center.incident.store.policies,
     *command_center.ticket.store.policies,
+    *command_center.idempotency.policies,
 )
 
 # What the web process may do beside reading: people move tickets and log in; nothing else is theirs to write.

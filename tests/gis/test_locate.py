@@ -23,7 +23,8 @@ CELLS = Cells(
     {7: "east", 8: "west"},
 )
 CITY = Catalogue.of(
-    [sensor(1, "a", cell="west"), sensor(2, "b", cell="east"), sensor(5, "lost", cell="a cell that was merged away")], []
+    [sensor(1, "a", cell="west"), sensor(2, "b", cell="east"), sensor(5, "lost", cell="a cell that was merged away")],
+    [],
 )
 HOME = homes(CITY, CELLS)
 

@@ -66,7 +66,11 @@ def test_an_account_s_cells_are_those_under_it_and_no_others(
     code: str, role: str, small: SmallCity, request: pytest.FixtureRequest
 ) -> None:
     scope = small.region(code).scope
-    under = {s.region.code: s.region for s in small.spots.values() if s.region.tier == "grid" and covers(scope, s.region.scope)}
+    under = {
+        s.region.code: s.region
+        for s in small.spots.values()
+        if s.region.tier == "grid" and covers(scope, s.region.scope)
+    }
     parents = {region.parent for region in under.values()}
     assert codes_in(request.getfixturevalue(role), "cells", scope, 13) == set(under) | parents
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -14,10 +14,8 @@ from hypothesis import strategies as st
 
 from ingest import quarantine as why
 from ingest.decode import (
-    AHEAD_AFTER_S,
     LARGEST_OBSERVATION_COUNT,
     LARGEST_PAYLOAD,
-    LATE_AFTER_S,
     REMEMBERED_S,
     Decoded,
     Memory,
@@ -161,7 +159,7 @@ wire_messages = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(wire_messages, max_size=6))
 def test_whatever_comes_in_never_raises_and_every_message_is_accounted_for(messages: list[Message]) -> None:
     messages.append(message(depth(0.25, id="the good one beside them")))
@@ -213,9 +211,10 @@ def test_a_time_is_the_same_instant_however_it_is_written(at: str | int) -> None
     assert decoded.batch.at[0] == np.datetime64("2026-11-23T02:00:00", "us")
 
 
-@given(st.datetimes(datetime(2001, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC)))
+@given(st.integers(0, 98 * 365 * 86_400 * 10**6))
 @settings(max_examples=100, deadline=None)
-def test_a_written_time_keeps_its_microseconds(at: datetime) -> None:
+def test_a_written_time_keeps_its_microseconds(after_us: int) -> None:
+    at = datetime(2001, 1, 1, tzinfo=UTC) + timedelta(microseconds=after_us)
     decoded = read(message(depth(at=at.isoformat())))
     assert decoded.batch.at[0].item() == at.replace(tzinfo=None)
 
@@ -224,10 +223,10 @@ def test_a_written_time_keeps_its_microseconds(at: datetime) -> None:
     ("offset_s", "flags"),
     [
         (0, 0),
-        (AHEAD_AFTER_S, 0),
-        (AHEAD_AFTER_S + 1, AHEAD),
-        (-LATE_AFTER_S, 0),
-        (-LATE_AFTER_S - 1, LATE),
+        (300, 0),
+        (301, AHEAD),
+        (-3600, 0),
+        (-3601, LATE),
     ],
 )
 def test_a_clock_that_is_far_off_is_flagged(offset_s: int, flags: int) -> None:
@@ -369,7 +368,16 @@ def test_a_receipt_carries_the_correlation_it_was_asked_with() -> None:
 
 @pytest.mark.parametrize(
     "asked",
-    ["", OWN, "cc/v1/321302/gauge-2/ack", f"cc/v1/{COUNTY}/gauge-1/reading", OWN + "x", OWN + "/#", OWN + "/+/a", "$SYS/x"],
+    [
+        "",
+        OWN,
+        "cc/v1/321302/gauge-2/ack",
+        f"cc/v1/{COUNTY}/gauge-1/reading",
+        OWN + "x",
+        OWN + "/#",
+        OWN + "/+/a",
+        "$SYS/x",
+    ],
 )
 def test_a_receipt_goes_nowhere_but_under_the_sensor_s_own_topic(asked: str) -> None:
     assert receipt(message(depth(), response_topic=asked))[0] == OWN

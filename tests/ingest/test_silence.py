@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.silence import MISSED, OFFLINE, ONLINE, SHORTEST_S, patience_s, silent
+from ingest.silence import MISSED, OFFLINE, ONLINE, patience_s, silent
 from tests.ingest.wire import NOW, sensor
 
 GAUGE = sensor(interval_s=60)
@@ -15,12 +15,12 @@ LONG_AGO = 0.0
 
 def test_a_sensor_is_offline_after_three_missed_messages_and_not_before() -> None:
     heard = {GAUGE.n: NOW}
-    assert silent([GAUGE], heard, {GAUGE.n: ONLINE}, LONG_AGO, NOW + MISSED * 60) == []
-    assert silent([GAUGE], heard, {GAUGE.n: ONLINE}, LONG_AGO, NOW + MISSED * 60 + 0.1) == [(GAUGE, NOW)]
+    assert silent([GAUGE], heard, {GAUGE.n: ONLINE}, LONG_AGO, NOW + 180) == []
+    assert silent([GAUGE], heard, {GAUGE.n: ONLINE}, LONG_AGO, NOW + 180.1) == [(GAUGE, NOW)]
 
 
 def test_a_sensor_that_speaks_every_second_is_given_half_a_minute() -> None:
-    assert patience_s(sensor(interval_s=1)) == SHORTEST_S
+    assert patience_s(sensor(interval_s=1)) == 30
 
 
 def test_nobody_was_silent_while_we_were_deaf() -> None:

@@ -55,16 +55,19 @@ def us(at: datetime) -> int:
     return (at - EPOCH) // timedelta(microseconds=1)
 
 
+def instants(first: datetime, last: datetime) -> st.SearchStrategy[datetime]:
+    """Times between two, in UTC and to the microsecond."""
+    return st.datetimes(first.replace(tzinfo=None), last.replace(tzinfo=None), timezones=st.just(UTC))
+
+
 def integers(bits: int) -> st.SearchStrategy[int]:
     return st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
 rows = st.fixed_dictionaries(
     {
-        "received_at": st.datetimes(
-            TODAY.replace(tzinfo=None), datetime(2026, 11, 25, 23, 59, 59, 999_999), timezones=st.just(UTC)
-        ),
-        "at": st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),
+        "received_at": instants(TODAY, TODAY + timedelta(days=3, microseconds=-1)),
+        "at": instants(datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)),
         "sensor": integers(32),
         "quantity": integers(16),
         "value": st.floats(allow_nan=False, allow_infinity=False),
@@ -79,7 +82,19 @@ def batch_of(found: list[dict[str, Any]]) -> ReadingBatch:
     nan = math.nan
     return ReadingBatch.of(
         [
-            (r["sensor"], r["quantity"], r["value"], us(r["at"]), us(r["received_at"]), r["key"], r["flags"], nan, nan, 0, 0)
+            (
+                r["sensor"],
+                r["quantity"],
+                r["value"],
+                us(r["at"]),
+                us(r["received_at"]),
+                r["key"],
+                r["flags"],
+                nan,
+                nan,
+                0,
+                0,
+            )
             for r in found
         ]
     )
@@ -93,7 +108,9 @@ def test_what_is_copied_in_is_what_comes_out(engine: Engine, found: list[dict[st
         stored = connection.execute(readings.select()).all()
     # -0.0 equals 0.0, so the sign is compared too.
     wanted = [(*(r[name] for name in NAMES), math.copysign(1, r["value"])) for r in found]
-    assert sorted((*(getattr(row, name) for name in NAMES), math.copysign(1, row.value)) for row in stored) == sorted(wanted)
+    assert sorted((*(getattr(row, name) for name in NAMES), math.copysign(1, row.value)) for row in stored) == sorted(
+        wanted
+    )
 
 
 def test_a_batch_that_was_cut_out_of_another_is_copied_like_any_other(connection: Connection) -> None:
@@ -120,7 +137,8 @@ def test_keys_are_found_again_by_receipt_and_by_device_time(connection: Connecti
 
 def test_quarantine_keeps_the_beginning_of_a_message_and_its_true_size(connection: Connection) -> None:
     large = message(b"x" * (KEPT_BYTES + 5), topic="t\0opic")
-    save_quarantine(connection, [large], [Rejection(0, "malformed", "a\0b", "321302", "s")], {"321302": "1/2/"}, "1/")
+    rejection = Rejection(0, "malformed", "a\0b", "321302", "s")
+    save_quarantine(connection, [large], [rejection], {"321302": "1/2/"}, "1/", bytes)
     [row] = connection.execute(quarantine.select()).all()
     assert (len(row.payload), row.size, row.scope) == (KEPT_BYTES, KEPT_BYTES + 5, "1/2/")
     assert (row.topic, row.detail) == ("t�opic", "a�b")
@@ -131,6 +149,6 @@ def test_quarantine_keeps_the_beginning_of_a_message_and_its_true_size(connectio
 def test_whatever_was_rejected_can_be_kept(engine: Engine, messages: list[Any]) -> None:
     rejections = decode(messages, CITY, Memory()).rejections
     with engine.connect() as connection:
-        save_quarantine(connection, messages, rejections, {}, "321300/")
+        save_quarantine(connection, messages, rejections, {}, "321300/", bytes)
         kept = connection.execute(text("SELECT count(*) FROM quarantine")).scalar_one()
     assert kept == len(rejections)

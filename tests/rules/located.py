@@ -69,6 +69,7 @@ def located(rows: Sequence[Row]) -> LocatedBatch:
     """The rows as a batch; no cell, no position: evaluation looks at neither."""
     nan = math.nan
     full = [
-        (r.sensor, r.quantity, r.value, r.at_us, r.received_us, r.key, r.flags, nan, nan, 0, i) for i, r in enumerate(rows)
+        (r.sensor, r.quantity, r.value, r.at_us, r.received_us, r.key, r.flags, nan, nan, 0, i)
+        for i, r in enumerate(rows)
     ]
     return LocatedBatch(ReadingBatch.of(full), np.zeros(len(rows), dtype="i4"))

@@ -23,7 +23,9 @@ from video.camera import Camera, CameraEvent
 SLOTS = lay_out(RULES, CITY)
 
 
-def run(*batches: Sequence[Row], memory: Memory | None = None, rules: Sequence[ThresholdRule] = RULES) -> list[AlertChange]:
+def run(
+    *batches: Sequence[Row], memory: Memory | None = None, rules: Sequence[ThresholdRule] = RULES
+) -> list[AlertChange]:
     """All changes of the batches, each taken into memory before the next."""
     slots = lay_out(rules, CITY)
     memory = memory or Memory.quiet(slots)
@@ -144,7 +146,9 @@ def test_evaluating_changes_neither_memory_nor_batch_and_gives_the_same_again(
     assert memory.seen_us.tolist() == kept.seen_us.tolist()
     assert (memory.rung.tolist(), memory.firing) == (kept.rung.tolist(), kept.firing)
     assert all(
-        np.array_equal(getattr(batch.readings, name), getattr(kept_batch.readings, name), equal_nan=name in {"lng", "lat"})
+        np.array_equal(
+            getattr(batch.readings, name), getattr(kept_batch.readings, name), equal_nan=name in {"lng", "lat"}
+        )
         for name in ("value", "at", "flags", "lng", "lat", "key")
     )
 
@@ -229,7 +233,11 @@ def test_a_clock_far_ahead_does_not_silence_the_readings_that_follow() -> None:
         [Row(1, WATER, 0.1, far, received_us=300, flags=AHEAD)],
         rules=[FLOOD],
     )
-    assert [(c.change, c.alert.at_us) for c in changes] == [(Change.RAISED, 100), (Change.GREW, 200), (Change.ENDED, 300)]
+    assert [(c.change, c.alert.at_us) for c in changes] == [
+        (Change.RAISED, 100),
+        (Change.GREW, 200),
+        (Change.ENDED, 300),
+    ]
 
 
 def test_the_same_bytes_sent_for_the_next_flood_raise_another_alert() -> None:
