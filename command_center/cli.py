@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -192,6 +193,32 @@ def check_rules(files: tuple[Path, ...]) -> None:
         click.echo(str(refusal), err=True)
     click.echo(f"{len(book.rules)} rules taken, {len(book.refusals)} refused")
     sys.exit(2 if book.refusals else 0)
+
+
+@main.command()
+@click.argument("name")
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures there too."
+)
+def bench(name: str, json_file: Path | None) -> None:
+    """Measure again the figures that the documentation quotes. Exit status 1 when a goal is missed."""
+    from command_center import bench as benchmarks
+    from command_center.bench.figure import table
+    from command_center.local.child import ServerFailed
+
+    try:
+        figures = benchmarks.run(name)
+    except (benchmarks.UnknownBenchmark, ServerFailed) as problem:
+        raise BadSetting(str(problem)) from None
+    click.echo(table(figures))
+    if json_file is not None:
+        try:
+            json_file.write_text(
+                json.dumps([figure.as_json() for figure in figures], indent=1) + "\n", encoding="utf-8"
+            )
+        except OSError as problem:
+            raise BadSetting(f"cannot write {json_file}: {problem.strerror}") from None
+    sys.exit(1 if any(figure.met is False for figure in figures) else 0)
 
 
 def _settings() -> Settings:

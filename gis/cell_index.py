@@ -41,19 +41,19 @@ class CellIndex:
         self._polygons = np.array([polygons[i] for i in order], dtype=object)
         shapely.prepare(self._polygons)
         self._tree = shapely.STRtree(self._polygons)
-        self._raster = paint(self._polygons)
+        self.raster = paint(self._polygons)
 
     @property
     def nbytes(self) -> int:
         """Bytes of the tables; polygons and tree come on top."""
-        return self._raster.nbytes if self._raster else 0
+        return self.raster.nbytes if self.raster else 0
 
     @property
     def tree_share(self) -> float:
         """Share of the map's pixels (0 to 1) in which points are looked up in the tree, 0 for a valid coverage."""
-        if self._raster is None:
+        if self.raster is None:
             return 1.0 if self.codes else 0.0
-        return self._raster.tree_pixels / len(self._raster.pixels)
+        return self.raster.tree_pixels / len(self.raster.pixels)
 
     @property
     def is_coverage(self) -> bool:
@@ -63,14 +63,14 @@ class CellIndex:
     def locate(self, lng: npt.NDArray[Any], lat: npt.NDArray[Any]) -> Rows:
         """Row into ``codes`` for each point (degrees), OUTSIDE where no cell covers it or the position is NaN."""
         x, y = np.asarray(lng, dtype=np.float64), np.asarray(lat, dtype=np.float64)
-        if self._raster is None:
+        if self.raster is None:
             return self._ask_tree(x, y)
         if len(x) <= _CHUNK:
-            return self._read(self._raster, x, y)
+            return self._read(self.raster, x, y)
         found = np.empty(len(x), dtype=np.int64)
         for begin in range(0, len(x), _CHUNK):
             part = slice(begin, begin + _CHUNK)
-            found[part] = self._read(self._raster, x[part], y[part])
+            found[part] = self._read(self.raster, x[part], y[part])
         return found
 
     def nearest(self, lng: npt.NDArray[Any], lat: npt.NDArray[Any]) -> tuple[Rows, Degrees]:

@@ -39,12 +39,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Dissolved:
-    """``group`` is the cell of each face (the lowest face in it), OUTSIDE for faces outside the city; ``stuck`` are the cells that
-    are slivers still, because there is no neighbour to go to."""
+    """``group`` is the cell of each face (the lowest face in it), OUTSIDE for faces outside the city; ``label`` holds what a
+    cell carries, in the row of its lowest face. A cell that is a sliver still has no neighbour to go to."""
 
     group: Whole
     label: Whole
-    stuck: Whole
 
 
 def are_slivers(shapes: Geometries, limits: Limits) -> Flags:
@@ -71,12 +70,16 @@ def width_m(shape: shapely.Geometry) -> float:
 
 @dataclass
 class _Graph:
-    """Cells in the making: the faces' groups, and which groups touch over which length."""
+    """Cells in the making: the group (lowest face) of each face, what each group carries, and which faces touch over which length."""
 
     pairs: Whole
     along: Floats
     outer: Floats
     group: Whole
+    label: Whole
+    hard: Whole
+    whole: Whole
+    area: Floats
 
     def touching(self) -> tuple[Whole, Floats]:
         """Each pair of different groups that touch, once in each direction, with the length of their edge."""
@@ -89,119 +92,117 @@ class _Graph:
         both = np.column_stack([one // len(self.group), one % len(self.group)])
         return np.vstack([both, both[:, ::-1]]), np.concatenate([length, length])
 
-    def perimeter(self, pairs: Whole, length: Floats) -> Floats:
-        found = np.bincount(self.group, weights=self.outer, minlength=len(self.group))
-        return found + np.bincount(pairs[:, 0], weights=length, minlength=len(self.group))
+    def per_group(self, values: Floats | None) -> Floats:
+        """Sums of the faces' values by group, or their number."""
+        return np.bincount(self.group, weights=values, minlength=len(self.group))
 
     def join(self, pairs: Whole) -> None:
         self.group = components(len(self.group), pairs)[self.group]
 
-
-@dataclass(frozen=True)
-class Dissolver:
-    """What stays the same over the rounds.
-
-    Per face: ``area`` in m2, ``shapes`` in metres, ``hard`` a label over which nothing dissolves, ``whole`` a number for faces that
-    form one cell whatever their size, FREE elsewhere. ``inside`` are the faces that take part.
-    """
-
-    plane: Arrangement
-    lengths: Floats
-    area: Floats
-    shapes: Geometries
-    inside: Flags
-    hard: Whole
-    whole: Whole
-    limits: Limits
-
-    def dissolve(self, label: Whole) -> Dissolved:
-        """Join what has the same labels (n faces, k), then dissolve slivers until none is left that can go."""
-        graph, label = self._graph(), label.copy()
-        self._join_wholes(graph, label)
-        known: dict[int, tuple[int, bool]] = {}
-        while True:
-            self._join_alike(graph, label)
-            pairs, length = graph.touching()
-            slivers = self._slivers(graph, pairs, length, known)
-            source, target = self._moves(graph, pairs, length, label, slivers)
-            if not len(source):
-                break
-            self._move(graph, label, source, target)
-        group = np.where(self.inside, graph.group, OUTSIDE)
-        return Dissolved(group, label, np.flatnonzero(slivers))
-
-    def _graph(self) -> _Graph:
-        padded = np.append(self.inside, False)
-        left, right = padded[self.plane.left], padded[self.plane.right]
-        both, one = left & right, left ^ right
-        outer = np.zeros(len(self.area))
-        np.add.at(outer, np.where(left, self.plane.left, self.plane.right)[one], self.lengths[one])
-        pairs = np.column_stack([self.plane.left, self.plane.right])[both]
-        return _Graph(pairs, self.lengths[both], outer, np.arange(len(self.area)))
-
-    def _join_wholes(self, graph: _Graph, label: Whole) -> None:
-        rows = np.flatnonzero(self.inside & (self.whole != FREE))
-        if not len(rows):
-            return
-        rows = rows[np.argsort(self.whole[rows], kind="stable")]
-        same = self.whole[rows[1:]] == self.whole[rows[:-1]]
-        graph.join(np.column_stack([rows[:-1][same], rows[1:][same]]))
-        label[:] = label[graph.group]
-
-    def _join_alike(self, graph: _Graph, label: Whole) -> None:
-        ends = graph.group[graph.pairs]
-        alike = (ends[:, 0] != ends[:, 1]) & (label[ends[:, 0]] == label[ends[:, 1]]).all(axis=1)
+    def join_alike(self) -> None:
+        """Join neighbours that carry the same."""
+        ends = self.group[self.pairs]
+        alike = (ends[:, 0] != ends[:, 1]) & (self.label[ends[:, 0]] == self.label[ends[:, 1]]).all(axis=1)
         alike &= self.hard[ends[:, 0]] == self.hard[ends[:, 1]]
         alike &= (self.whole[ends] == FREE).all(axis=1)
         if alike.any():
-            graph.join(np.unique(ends[alike], axis=0))
+            self.join(np.unique(ends[alike], axis=0))
 
-    def _slivers(self, graph: _Graph, pairs: Whole, length: Floats, known: dict[int, tuple[int, bool]]) -> Flags:
-        """Flags by group; ``known`` remembers the width test by group and how many faces it had then."""
-        roots = np.unique(graph.group[self.inside])
-        roots = roots[self.whole[roots] == FREE]
-        area = np.bincount(graph.group, weights=self.area, minlength=len(self.area))
-        slivers = np.zeros(len(self.area), dtype=bool)
-        slivers[roots] = area[roots] < self.limits.min_area_m2 * (1 + _HAIR)
-        perimeter = graph.perimeter(pairs, length)
-        doubtful = roots[~slivers[roots] & (area[roots] < self.limits.min_width_m / 2 * 1.02 * perimeter[roots])]
-        size = np.bincount(graph.group, minlength=len(self.area))
-        new = [root for root in doubtful.tolist() if known.get(root, (0, False))[0] != size[root]]
-        if new:
-            shapes = np.array([self._shape(graph, root) for root in new], dtype=object)
-            thin = are_thin(shapes, shapely.area(shapes), shapely.length(shapes), self.limits.min_width_m)
-            known.update({root: (int(size[root]), bool(t)) for root, t in zip(new, thin, strict=True)})
-        for root in doubtful.tolist():
-            slivers[root] = known[root][1]
-        return slivers
+    def join_wholes(self, rows: Whole) -> None:
+        """Join faces with the same number in ``whole``, wherever they lie."""
+        rows = rows[np.argsort(self.whole[rows], kind="stable")]
+        same = self.whole[rows[1:]] == self.whole[rows[:-1]]
+        self.join(np.column_stack([rows[:-1][same], rows[1:][same]]))
 
-    def _shape(self, graph: _Graph, root: int) -> shapely.Geometry:
-        return shapely.coverage_union_all(self.shapes[(graph.group == root) & self.inside])
+    def move(self, source: Whole, target: Whole) -> None:
+        """Join sources to targets: the joined group is called by its lowest face but carries what the target carried."""
+        carried = self.label[target].copy(), self.hard[target].copy(), self.whole[target].copy()
+        self.join(np.column_stack([source, target]))
+        root = self.group[target]
+        self.label[root], self.hard[root], self.whole[root] = carried
 
-    def _moves(self, graph: _Graph, pairs: Whole, length: Floats, label: Whole, slivers: Flags) -> tuple[Whole, Whole]:
+    def moves(self, slivers: Flags) -> tuple[Whole, Whole]:
         """Which groups go to which other groups in this round."""
-        none = np.empty(0, dtype=np.int64)
+        pairs, length = self.touching()
         able = slivers[pairs[:, 0]] & (self.hard[pairs[:, 0]] == self.hard[pairs[:, 1]])
         source, target, along = pairs[able, 0], pairs[able, 1], length[able]
-        if not len(source):
-            return none, none
-        area = np.bincount(graph.group, weights=self.area, minlength=len(self.area))
-        agree = (label[source] == label[target]).sum(axis=1)
+        area = self.per_group(self.area)
+        agree = (self.label[source] == self.label[target]).sum(axis=1)
         order = np.lexsort((target, -area[target], -along, -agree, source))
         source, target = source[order], target[order]
         first = np.ones(len(source), dtype=bool)
         first[1:] = source[1:] != source[:-1]
         source, target = source[first], target[first]
         larger = (area[target] > area[source]) | ((area[target] == area[source]) & (target < source))
-        goes = np.zeros(len(self.area), dtype=bool)
+        goes = np.zeros(len(area), dtype=bool)
         goes[source] = ~slivers[target] | larger
         now = goes[source] & ~goes[target]
         return source[now], target[now]
 
-    def _move(self, graph: _Graph, label: Whole, source: Whole, target: Whole) -> None:
-        """Join sources to targets; the joined group is called by its lowest face but keeps the target's labels."""
-        taken = label[target].copy()
-        hard, whole = self.hard[target].copy(), self.whole[target].copy()
-        graph.join(np.column_stack([source, target]))
-        root = graph.group[target]
-        label[root], self.hard[root], self.whole[root] = taken, hard, whole
+
+@dataclass(frozen=True)
+class Dissolver:
+    """What stays the same over the rounds.
+
+    ``lengths`` are the metres of each piece of line; per face there are ``shapes`` in metres and ``inside``, whether it
+    takes part.
+    """
+
+    plane: Arrangement
+    lengths: Floats
+    shapes: Geometries
+    inside: Flags
+    limits: Limits
+
+    def dissolve(self, label: Whole, hard: Whole, whole: Whole) -> Dissolved:
+        """Join what has the same labels (n faces, k), then dissolve slivers until none is left that can go.
+
+        Nothing dissolves over a change of ``hard``. Faces with the same number in ``whole`` form one cell whatever its
+        size; FREE faces do not.
+        """
+        graph = self._graph(label.copy(), hard.copy(), whole.copy())
+        graph.join_wholes(np.flatnonzero(self.inside & (whole != FREE)))
+        known: dict[int, tuple[int, bool]] = {}
+        while True:
+            graph.join_alike()
+            slivers = self._slivers(graph, known)
+            source, target = graph.moves(slivers)
+            if not len(source):
+                return Dissolved(np.where(self.inside, graph.group, OUTSIDE), graph.label)
+            graph.move(source, target)
+
+    def _graph(self, label: Whole, hard: Whole, whole: Whole) -> _Graph:
+        padded = np.append(self.inside, False)
+        left, right = padded[self.plane.left], padded[self.plane.right]
+        both, one = left & right, left ^ right
+        outer = np.zeros(len(label))
+        np.add.at(outer, np.where(left, self.plane.left, self.plane.right)[one], self.lengths[one])
+        pairs = np.column_stack([self.plane.left, self.plane.right])[both]
+        area = np.where(self.inside, shapely.area(self.shapes), 0.0)
+        return _Graph(pairs, self.lengths[both], outer, np.arange(len(label)), label, hard, whole, area)
+
+    def _slivers(self, graph: _Graph, known: dict[int, tuple[int, bool]]) -> Flags:
+        """Flags by group; ``known`` remembers the width test by group, with the number of faces the group had then."""
+        roots = np.unique(graph.group[self.inside])
+        roots = roots[graph.whole[roots] == FREE]
+        area, size = graph.per_group(graph.area), graph.per_group(None)
+        slivers = np.zeros(len(area), dtype=bool)
+        slivers[roots] = area[roots] < self.limits.min_area_m2 * (1 + _HAIR)
+        pairs, length = graph.touching()
+        perimeter = graph.per_group(graph.outer) + np.bincount(pairs[:, 0], weights=length, minlength=len(area))
+        # The lattice's metres are not quite the projection's: five percent of room before the exact test.
+        doubtful = roots[~slivers[roots] & (area[roots] < self.limits.min_width_m / 2 * 1.05 * perimeter[roots])]
+        new = [root for root in doubtful.tolist() if known.get(root, (0, False))[0] != size[root]]
+        if new:
+            thin = self._are_thin(graph.group, new)
+            known.update({root: (int(size[root]), t) for root, t in zip(new, thin, strict=True)})
+        slivers[doubtful] = [known[root][1] for root in doubtful.tolist()]
+        return slivers
+
+    def _are_thin(self, group: Whole, roots: list[int]) -> list[bool]:
+        order = np.argsort(group, kind="stable")
+        starts = np.searchsorted(group[order], roots, side="left")
+        ends = np.searchsorted(group[order], roots, side="right")
+        members = [order[start:end] for start, end in zip(starts, ends, strict=True)]
+        shapes = np.array([shapely.coverage_union_all(self.shapes[faces]) for faces in members], dtype=object)
+        return are_thin(shapes, shapely.area(shapes), shapely.length(shapes), self.limits.min_width_m).tolist()
