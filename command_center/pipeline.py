@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine
 from command_center.city import City
 from command_center.event import log
 from command_center.event.event import Event
+from command_center.heartbeat import last_beat
 from command_center.respond import respond
 from command_center.shown import shown_sensor
 from gis.locate import LocatedBatch, locate
@@ -75,10 +76,10 @@ class StateChange:
 
 def remember(connection: Connection, city: City, now: float) -> Memory:
     """The memory a worker begins with."""
-    horizon = datetime.fromtimestamp(now - REMEMBERED_S, UTC)
-    memory = Memory(
-        DecodeMemory(ingest_store.load_keys(connection, horizon)), recall(city.slots, load_open_alerts(connection))
-    )
+    # What the broker sends again after a long stop was stored just before it, and counts as new from now on.
+    worked_at = last_beat(connection, "worker").data_at or datetime.fromtimestamp(now, UTC)
+    keys = ingest_store.load_keys(connection, worked_at - timedelta(seconds=REMEMBERED_S))
+    memory = Memory(DecodeMemory(dict.fromkeys(keys, now)), recall(city.slots, load_open_alerts(connection)))
     for n, (state, seen) in ingest_store.load_silence(connection).items():
         memory.state[n] = state
         if seen is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,20 +16,46 @@ from ingest.sensor import Catalogue
 
 
 @dataclass(frozen=True, slots=True)
+class CellPlace:
+    """A cell with its village and region path, and a point inside it (degrees)."""
+
+    code: str
+    region: str
+    scope: str
+    lng: float
+    lat: float
+
+
+@dataclass(frozen=True, slots=True)
 class Cells:
-    """The merged grid as the path uses it. ``number`` is a cell's integer in stored readings; 0 is no cell."""
+    """The merged grid as the path uses it. ``number`` is a cell's integer in stored readings, ``places`` goes the other way;
+    0 is no cell.
+    """
 
     index: CellIndex
     number: Mapping[str, int]
-    code: Mapping[int, str]
+    places: Mapping[int, CellPlace]
 
 
 @dataclass(frozen=True, slots=True)
 class LocatedBatch:
-    """Readings with the cell of each: ``cell`` int32, the cell's number, 0 where none covers the position."""
+    """Readings with the cell of each: ``cell`` int32, the cell's number, 0 where none covers the position.
+
+    ``lng`` and ``lat`` are float64 CGCS2000 degrees, NaN for what stands where the catalogue says.
+    """
 
     readings: ReadingBatch
     cell: npt.NDArray[Any]
+    lng: npt.NDArray[Any]
+    lat: npt.NDArray[Any]
+    places: Mapping[int, CellPlace]
+
+    def place(self, row: int) -> CellPlace | None:
+        """Where a reading was taken, as exactly as it is known; None outside the city."""
+        found = self.places.get(int(self.cell[row]))
+        if found is None or np.isnan(self.lng[row]):
+            return found
+        return replace(found, lng=float(self.lng[row]), lat=float(self.lat[row]))
 
 
 def homes(catalogue: Catalogue, cells: Cells) -> npt.NDArray[Any]:
@@ -48,14 +74,15 @@ def locate(batch: ReadingBatch, home: npt.NDArray[Any], cells: Cells) -> Located
     cell = home[batch.sensor]
     moving = np.flatnonzero(~np.isnan(batch.lng))
     if not len(moving):
-        return LocatedBatch(batch, cell)
-    lng, lat = _in_city_datum(batch, moving)
-    rows = cells.index.locate(lng, lat)
+        return LocatedBatch(batch, cell, batch.lng, batch.lat, cells.places)
+    lng, lat = batch.lng.copy(), batch.lat.copy()
+    lng[moving], lat[moving] = _in_city_datum(batch, moving)
+    rows = cells.index.locate(lng[moving], lat[moving])
     cell[moving] = [cells.number[cells.index.codes[row]] if row != OUTSIDE else 0 for row in rows.tolist()]
     flags = batch.flags.copy()
     flags[moving[rows == OUTSIDE]] |= OUTSIDE_CITY
     columns = {name: getattr(batch, name) for name in ReadingBatch.__slots__}
-    return LocatedBatch(ReadingBatch(**(columns | {"flags": flags})), cell)
+    return LocatedBatch(ReadingBatch(**(columns | {"flags": flags})), cell, lng, lat, cells.places)
 
 
 def _in_city_datum(batch: ReadingBatch, rows: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

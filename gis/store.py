@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shapely
 from geoalchemy2 import Geometry
 from sqlalchemy import (
     Boolean,
@@ -21,7 +22,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from config.database import SCOPE, Policy, metadata, within
 from gis.cell_index import CellIndex
-from gis.locate import Cells
+from gis.locate import CellPlace, Cells
 from gis.region import Region, RegionTree
 
 Path = Text(collation="C")
@@ -96,13 +97,15 @@ def load_regions(connection: Connection) -> RegionTree:
 
 def load_cells(connection: Connection) -> Cells:
     """The merged grid with its look-up index."""
-    import shapely
-
-    found = connection.execute(text("SELECT code, n, ST_AsBinary(geom) FROM cells ORDER BY code")).all()
-    codes = [row.code for row in found]
-    index = CellIndex(codes, list(shapely.from_wkb([bytes(row[2]) for row in found])))
-    number = {row.code: row.n for row in found}
-    return Cells(index, number, {n: code for code, n in number.items()})
+    found = connection.execute(
+        text(
+            "SELECT code, n, region, scope, ST_X(ST_PointOnSurface(geom)) AS lng, ST_Y(ST_PointOnSurface(geom)) AS lat,"
+            " ST_AsBinary(geom) AS shape FROM cells ORDER BY code"
+        )
+    ).all()
+    index = CellIndex([row.code for row in found], list(shapely.from_wkb([bytes(row.shape) for row in found])))
+    places = {row.n: CellPlace(row.code, row.region, row.scope, row.lng, row.lat) for row in found}
+    return Cells(index, {row.code: row.n for row in found}, places)
 
 
 def load_root(connection: Connection) -> Region | None:

@@ -258,15 +258,12 @@ def load_silence(connection: Connection) -> dict[int, tuple[str, datetime | None
     return {n: (state, seen) for n, state, seen in found}
 
 
-def load_keys(connection: Connection, since: datetime) -> dict[int, float]:
-    """Message keys stored since ``since`` with their receipt (epoch seconds): the memory a restarted worker begins with."""
+def load_keys(connection: Connection, since: datetime) -> list[int]:
+    """Message keys stored since ``since``, oldest first: the memory a restarted worker begins with."""
     found = connection.execute(
-        text(
-            "SELECT key, extract(epoch FROM received_at)::float8 FROM readings WHERE received_at >= :since ORDER BY 2"
-        ),
-        {"since": since},
+        text("SELECT key FROM readings WHERE received_at >= :since ORDER BY received_at"), {"since": since}
     )
-    return dict(found.all())
+    return list(found.scalars())
 
 
 def stored_keys(connection: Connection, doubts: Sequence[Doubt]) -> set[int]:

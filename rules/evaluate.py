@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gis.locate import LocatedBatch
-from ingest.reading import AHEAD, LATE, OUT_OF_RANGE, ReadingBatch
+from gis.locate import CellPlace, LocatedBatch
+from ingest.reading import AHEAD, LATE, OUT_OF_RANGE, OUTSIDE_CITY, ReadingBatch
 from ingest.sensor import Catalogue
 from rules.alert import Alert, AlertChange, Change, Source, alert_id
 from rules.rulebook import CameraRule, ThresholdRule
@@ -152,7 +152,7 @@ def evaluate(batch: LocatedBatch, slots: Slots, memory: Memory) -> Evaluation:
     Neither the batch nor the memory is changed.
     """
     readings = batch.readings
-    rows = np.flatnonzero((readings.flags & (LATE | OUT_OF_RANGE)) == 0)
+    rows = np.flatnonzero((readings.flags & (LATE | OUT_OF_RANGE | OUTSIDE_CITY)) == 0)
     row, slot = _meet(readings, rows, slots)
     # A clock far ahead must not silence its own later readings: such a reading counts as of its receipt.
     at = np.where(readings.flags & AHEAD, readings.received_at.view("i8"), readings.at.view("i8"))[row]
@@ -172,7 +172,7 @@ def evaluate(batch: LocatedBatch, slots: Slots, memory: Memory) -> Evaluation:
             continue
         newest[index] = at[i]
         before = outcome.get(index) or (int(memory.rung[index]), memory.firing.get(index))
-        after = _step(slots, index, before, int(rung[i]), readings, int(row[i]), int(at[i]))
+        after = _step(slots, index, before, int(rung[i]), batch, int(row[i]), int(at[i]))
         if after is not None:
             changes.append(after)
             ended = after.change is Change.ENDED
@@ -199,11 +199,12 @@ def _step(
     index: int,
     before: tuple[int, Alert | None],
     rung: int,
-    readings: ReadingBatch,
+    batch: LocatedBatch,
     row: int,
     at_us: int,
 ) -> AlertChange | None:
     stands, alert = before
+    readings = batch.readings
     value = float(readings.value[row])
     if alert is not None and slots.sign[index] * value < slots.clear[index]:
         ended = replace(alert, ended_at_us=at_us, at_us=at_us, value=value, version=alert.version + 1)
@@ -215,17 +216,21 @@ def _step(
     if alert is None:
         # The key alone may come again: a device without ids or times sends the same bytes for the next flood too.
         cause = f"{int(readings.key[row])}\0{int(readings.at.view('i8')[row])}"
-        raised = _raise(slots, index, rule, cause, value, at_us)
+        raised = _raise(slots, index, rule, cause, value, at_us, batch.place(row))
         return AlertChange(Change.RAISED, _told(raised, rule, rung, value))
     grown = replace(alert, severity=level.severity, at_us=at_us, version=alert.version + 1)
     return AlertChange(Change.GREW, _told(grown, rule, rung, value))
 
 
-def _raise(slots: Slots, index: int, rule: ThresholdRule, cause: str, value: float, at_us: int) -> Alert:
+def _raise(
+    slots: Slots, index: int, rule: ThresholdRule, cause: str, value: float, at_us: int, place: CellPlace | None
+) -> Alert:
     sensor = slots.catalogue.by_n[int(slots.sensor[index])]
     source = Source(
         "sensor", sensor.id, sensor.name, sensor.cell, sensor.region, sensor.scope, sensor.lng or 0.0, sensor.lat or 0.0
     )
+    if sensor.lng is None and place is not None:
+        source = replace(source, cell=place.code, region=place.region, scope=place.scope, lng=place.lng, lat=place.lat)
     return Alert(
         id=alert_id(rule.id, sensor.id, cause),
         rule=rule.id,

@@ -46,8 +46,8 @@ def log_in(body: Credentials) -> tuple[Response, int]:
     with server().engine.begin() as connection:
         secret = open_session(connection, found[0], now())
         who = account_of(connection, secret, now())
-    if who is None:
-        raise BadCredentials("the account has no region to work in: ask an administrator for a grant")
+        if who is None:
+            raise BadCredentials("the account has no region to work in: ask an administrator for a grant")
     response = jsonify(shown(who))
     response.set_cookie(
         COOKIE,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from command_center.city import City, load_city
+from command_center.heartbeat import beat
 from command_center.pipeline import Memory, Outcome, advance, remember
 from command_center.schedule import fire_deadlines
 from command_center.ticket.store import load_steps, load_tickets
@@ -35,8 +38,6 @@ class Bench:
 
     def restart(self) -> None:
         """Forget everything that is not in the database."""
-        from datetime import date
-
         with self.engine.connect() as connection:
             self.city: City = load_city(connection, "suqian", date(2026, 11, 23))
             self.memory: Memory = remember(connection, self.city, time.time())
@@ -242,8 +243,6 @@ def test_the_published_frigate_samples_pass_or_are_rejected_with_a_reason(bench:
 
 
 def test_a_ticket_whose_time_is_up_is_marked_overdue_once(bench: Bench) -> None:
-    from datetime import UTC, datetime, timedelta
-
     bench.send(reading("water-1", {"water_depth": 0.31}))
     later = datetime.now(UTC) + timedelta(hours=3)
     fire_deadlines(bench.engine, datetime.now(UTC))
@@ -270,3 +269,26 @@ def test_a_rejected_camera_message_is_kept_without_the_persons_in_it(bench: Benc
     assert b"restricted" in bytes(rows[0].payload)
     assert b"Zhang" not in bytes(rows[0].payload) + bytes(rows[1].payload)
     assert b"SU-N" not in bytes(rows[0].payload)
+
+
+def test_alerts_of_moving_sensors_stand_where_the_readings_were_taken(bench: Bench) -> None:
+    for vehicle, cell in (("vehicle-1", cell_code(0, 1, 1, 2)), ("vehicle-1", cell_code(1, 2, 1, 3))):
+        lng, lat = bench.small.centre(cell)
+        bench.send(reading(vehicle, {"link_speed": 5.0}, lng=lng, lat=lat))
+        bench.send(reading(vehicle, {"link_speed": 60.0}, lng=lng, lat=lat))
+    lng, lat = bench.small.centre(cell_code(1, 2, 1, 3))
+    found = bench.rows("SELECT cell, scope, lng, lat FROM alerts ORDER BY raised_at")
+    assert [row.cell for row in found] == [cell_code(0, 1, 1, 2), cell_code(1, 2, 1, 3)]
+    assert (found[1].lng, found[1].lat) == pytest.approx((lng, lat))
+    assert found[1].scope == bench.small.region(cell_code(1, 2, 1, 3)).scope
+    assert len(bench.rows("SELECT FROM incidents")) == 2
+
+
+def test_a_repeat_that_comes_after_a_long_stop_of_the_worker_is_still_known(bench: Bench) -> None:
+    message = reading("water-1", {"water_depth": 0.31})
+    bench.send(message)
+    with bench.engine.begin() as connection:
+        connection.execute(text("UPDATE readings SET received_at = received_at - interval '2 hours'"))
+        beat(connection, "worker", datetime.now(UTC), datetime.now(UTC) - timedelta(hours=2), "{}")
+    bench.restart()
+    assert bench.send(replace(message, received_at=time.time())).counts["repeated"] == 1

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gis.cell_index import CellIndex
 from gis.datum import Datum, convert
-from gis.locate import Cells, homes, locate
+from gis.locate import CellPlace, Cells, homes, locate
 from ingest.reading import DATUMS, LATE, OUTSIDE_CITY, ReadingBatch
 from ingest.sensor import Catalogue
 from tests.ingest.wire import sensor
@@ -20,7 +20,7 @@ NAN = math.nan
 CELLS = Cells(
     CellIndex(["east", "west"], [shapely.box(118.1, 34, 118.2, 34.1), shapely.box(118, 34, 118.1, 34.1)]),
     {"east": 7, "west": 8},
-    {7: "east", 8: "west"},
+    {7: CellPlace("east", "v", "c/v/east/", 118.15, 34.05), 8: CellPlace("west", "v", "c/v/west/", 118.05, 34.05)},
 )
 CITY = Catalogue.of(
     [sensor(1, "a", cell="west"), sensor(2, "b", cell="east"), sensor(5, "lost", cell="a cell that was merged away")],
@@ -64,3 +64,13 @@ def test_a_position_is_on_the_same_cell_in_whatever_datum_it_was_sent(datum: str
 def test_an_empty_batch_and_an_empty_catalogue_are_no_trouble() -> None:
     assert len(locate(batch(), HOME, CELLS).cell) == 0
     assert len(locate(batch(), homes(Catalogue.of([], []), CELLS), CELLS).cell) == 0
+
+
+def test_a_moving_reading_is_placed_where_it_was_taken_and_a_standing_one_in_its_cell() -> None:
+    moving = (1, 1, 0.0, 0, 0, 0, 0, 118.11, 34.01, 0, 0)
+    standing = (2, 1, 0.0, 0, 0, 0, 0, NAN, NAN, 0, 1)
+    outside = (2, 1, 0.0, 0, 0, 0, 0, 10.0, 50.0, 0, 2)
+    found = locate(ReadingBatch.of([moving, standing, outside]), HOME, CELLS)
+    assert found.place(0) == CellPlace("east", "v", "c/v/east/", 118.11, 34.01)
+    assert found.place(1) == CELLS.places[7]
+    assert found.place(2) is None

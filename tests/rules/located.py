@@ -72,4 +72,5 @@ def located(rows: Sequence[Row]) -> LocatedBatch:
         (r.sensor, r.quantity, r.value, r.at_us, r.received_us, r.key, r.flags, nan, nan, 0, i)
         for i, r in enumerate(rows)
     ]
-    return LocatedBatch(ReadingBatch.of(full), np.zeros(len(rows), dtype="i4"))
+    nowhere = np.full(len(rows), nan)
+    return LocatedBatch(ReadingBatch.of(full), np.zeros(len(rows), dtype="i4"), nowhere, nowhere, {})
