@@ -69,15 +69,13 @@ def make_app(
     with engine.connect() as connection:
         root = load_root(connection)
     if root is None:
-        raise NoCity("the database has no city: run `command-center seed --demo` or import the regions first")
+        raise NoCity("the database has no city: fill it first, for example with `command-center seed --demo`")
     with scoped(engine, root.scope) as connection:
         server = Server(settings, engine, clock, root, load_regions(connection), load_catalogue(connection), log)
     app = OpenAPI(
         __name__,
         info=Info(title="City operations command centre", version="1"),
-        doc_ui=True,
-        doc_prefix="/api/v1",
-        doc_url="/openapi.json",
+        doc_ui=False,
         validation_error_callback=problem.invalid,
         static_folder=None,
     )
@@ -88,6 +86,7 @@ def make_app(
         app.register_api(blueprint)
     for plain in _PLAIN_BLUEPRINTS:
         app.register_blueprint(plain)
+    app.add_url_rule("/api/v1/openapi.json", "openapi", lambda: app.api_doc)
     app.after_request(_protect)
     socketio = SocketIO(
         app,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy.typing as npt
 from sqlalchemy import Connection
@@ -40,6 +41,7 @@ class City:
     rulebook: Rulebook
     slots: Slots
     dispatch: DispatchTable
+    zone: ZoneInfo
 
     @property
     def root(self) -> str:
@@ -56,11 +58,11 @@ class City:
         return {r.code: r.scope for r in self.tree.regions.values() if r.tier == "county"}
 
 
-def load_city(connection: Connection, pack: str, today: date) -> City:
-    """Read the city from the database and from its data pack ``config/<pack>/``."""
+def load_city(connection: Connection, pack: str, zone: ZoneInfo, now: datetime) -> City:
+    """Read the city from the database and from its data pack ``config/<pack>/``; ``zone`` says which day ``now`` is there."""
     catalogue = load_catalogue(connection)
     cells = load_cells(connection)
-    book = rulebook.read(rule_packs(pack), catalogue.quantities, today)
+    book = rulebook.read(rule_packs(pack), catalogue.quantities, now.astimezone(zone).date())
     return City(
         catalogue=catalogue,
         cameras=load_cameras(connection),
@@ -70,6 +72,7 @@ def load_city(connection: Connection, pack: str, today: date) -> City:
         rulebook=book,
         slots=lay_out(book.thresholds, catalogue),
         dispatch=dispatch_table(pack),
+        zone=zone,
     )
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import click
 from sqlalchemy.exc import OperationalError
 
+from command_center.grid_commands import grid
+from command_center.locate_commands import datum
 from config.database import UnsafeRole, UnsafeServer
 from config.settings import BadSetting, Settings, from_environment
 
@@ -49,7 +51,7 @@ def main() -> None:
 @click.option(
     "--var", "var", type=click.Path(path_type=Path), default=Path("var"), show_default=True, help="Data folder."
 )
-@click.option("--port", type=click.IntRange(0, 65535), help="HTTP port; 0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), help="HTTP port; 0 takes a free one.  [default: 8321]")
 def up(var: Path, demo: bool, port: int | None) -> None:
     """Everything on this machine: private database and broker, worker, scheduler, web server. Ctrl-C stops it all."""
     from command_center.local.up import up as run
@@ -219,6 +221,12 @@ def bench(name: str, json_file: Path | None) -> None:
         except OSError as problem:
             raise BadSetting(f"cannot write {json_file}: {problem.strerror}") from None
     sys.exit(1 if any(figure.met is False for figure in figures) else 0)
+
+
+main.add_command(grid)
+
+
+main.add_command(datum)
 
 
 def _settings() -> Settings:

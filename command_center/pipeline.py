@@ -137,7 +137,9 @@ def advance(
 def put_aside(messages: Sequence[Message], reason: str, detail: str, city: City, engine: Engine) -> None:
     """Quarantine messages that no transaction could store, so that they are acknowledged without being lost."""
     with engine.begin() as connection:
-        _save_rejections(connection, messages, [Rejection(i, reason, detail) for i in range(len(messages))], city)
+        for raw, kept in ((False, _all), (True, without_persons)):
+            part = [m for m in messages if _is_raw(m) is raw]
+            _save_rejections(connection, part, [Rejection(i, reason, detail) for i in range(len(part))], city, kept)
 
 
 def declare(changes: Sequence[StateChange], city: City, memory: Memory, engine: Engine) -> None:

@@ -42,6 +42,7 @@ QUEUED = 500
 """Packets that may wait for one console before it is cut."""
 CUTS_PER_SWEEP = 20
 _FETCHED = 1000
+_LOGGED_IN = "logged in"
 _POLL_S = 1.0
 _PAUSE_S = 1.0
 
@@ -97,6 +98,8 @@ class Push:
         if account is None or secret is None:
             raise Refused("log in first")
         self.consoles[_sid()] = _Console(account, _digest(secret), _room(account.scope))
+        # Not Socket.IO's own room for everybody: that one holds whoever is still being asked for a session.
+        join_room(_LOGGED_IN)
 
     def _disconnect(self, *_: Any) -> None:
         self.consoles.pop(_sid(), None)
@@ -169,7 +172,7 @@ class Push:
             told = {"at": moment.isoformat(), "worker_at": None, "data_at": None}
             if beat is not None:
                 told |= {"worker_at": _text(beat.at), "data_at": _text(beat.data_at)}
-            self.socketio.emit("pulse", told)
+            self.socketio.emit("pulse", told, to=_LOGGED_IN)
 
     def _end_sessions(self, moment: datetime) -> None:
         """Disconnect consoles whose session, account or grant has ended since they connected."""

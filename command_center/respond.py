@@ -17,8 +17,9 @@ from command_center.incident.incident import Incident
 from command_center.shown import alert_event
 from command_center.ticket import store as ticket_store
 from command_center.ticket import ticket as tickets
-from command_center.ticket.dispatch import open_ticket, ticket_id
-from command_center.ticket.ticket import Move, Step, Ticket
+from command_center.ticket.dispatch import first_holder, open_ticket, ticket_id
+from command_center.ticket.ticket import Move, Status, Step, Ticket
+from gis.region import TIERS
 from rules.alert import Alert, AlertChange, Change
 from rules.correlate import Placed, correlate, signal_of
 from rules.store import known_alerts, save_alerts
@@ -86,7 +87,7 @@ def _take(connection: Connection, response: _Response, alert: Alert, identity: U
     known = response.incidents.get(identity)
     if known is None:
         number = incident_store.next_number(connection)
-        place, step = open_ticket(alert, identity, number, city.tree, city.dispatch, now)
+        place, step = open_ticket(alert, identity, number, city.tree, city.dispatch, now.astimezone(city.zone))
         incident = incidents.opened(alert, identity, place.id, number, now)
         ticket = tickets.fold(place, [step])
         response.opened.append((ticket, step))
@@ -105,11 +106,16 @@ def _is_new(alert: Alert) -> bool:
 
 
 def _raise_ticket(response: _Response, incident: Incident, city: City, now: datetime) -> None:
-    """A graver matter makes its ticket graver, and never gives it more time than it had."""
+    """A graver matter makes its ticket graver, and never gives it more time than it had.
+
+    While nobody has accepted it, it also goes up to the desk that a matter so grave would have come to.
+    """
     before = response.tickets[incident.ticket]
+    desk = first_holder(city.tree, incident.cell, incident.severity, city.dispatch)
+    goes_up = before.status is Status.FILED and TIERS.index(desk.tier) < TIERS.index(before.holder.tier)
     due_at = min(before.due_at, city.dispatch.due_at(incident.category, incident.severity, now))
     facts = {"severity": incident.severity, "title": incident.title, "title_en": incident.title_en, "due_at": due_at}
-    step = tickets.machine_step(before, Move.RAISE, now, **facts)
+    step = tickets.machine_step(before, Move.RAISE, now, holder=desk if goes_up else None, **facts)
     response.tickets[incident.ticket] = after = tickets.after(before, step)
     response.raised.append((before, after, step))
 

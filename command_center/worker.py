@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.exc import InterfaceError, OperationalError, PendingRollbackError
 from structlog.stdlib import BoundLogger
@@ -68,7 +69,9 @@ class Worker:
         with self.engine.begin() as connection:
             ensure_partitions(connection, datetime.fromtimestamp(now, UTC))
         with self.engine.connect() as connection:
-            self.city: City = load_city(connection, self.settings.city, datetime.fromtimestamp(now).astimezone().date())
+            self.city: City = load_city(
+                connection, self.settings.city, ZoneInfo(self.settings.time_zone), datetime.fromtimestamp(now, UTC)
+            )
             self.memory: Memory = pipeline.remember(connection, self.city, now)
         self.listening_since = now
         for refusal in self.city.rulebook.refusals:

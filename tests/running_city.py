@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from itertools import count, pairwise
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine, text
 
@@ -113,6 +115,10 @@ class RunningCity(StandingCity):
         self._stack.callback(made.close)
         return made.open()
 
+    def hang_up(self) -> None:
+        """Close the live connections made so far."""
+        self._stack.pop_all().close()
+
     def ticket(self, identity: UUID, code: str = CITY) -> dict[str, Any]:
         """A ticket as a desk sees it."""
         answer = self.console(code).get(f"/api/v1/tickets/{identity}")
@@ -133,6 +139,12 @@ class RunningCity(StandingCity):
             self.move(holder, identity, "dispatch", to=target)
 
 
+def read_city(engine: Engine) -> City:
+    """The city as the worker reads it when it starts."""
+    with engine.connect() as connection:
+        return load_city(connection, "suqian", ZoneInfo("Asia/Shanghai"), datetime.now(UTC))
+
+
 @contextmanager
 def standing_city(database: Database) -> Iterator[StandingCity]:
     """The small city in a database."""
@@ -140,7 +152,7 @@ def standing_city(database: Database) -> Iterator[StandingCity]:
     engine = worker_engine(database.worker_url, pool_size=8)
     try:
         with engine.connect() as connection:
-            city = load_city(connection, "suqian", date(2026, 11, 23))
+            city = load_city(connection, "suqian", ZoneInfo("Asia/Shanghai"), datetime(2026, 11, 23, tzinfo=UTC))
         yield StandingCity(database, small, city, engine)
     finally:
         engine.dispose()

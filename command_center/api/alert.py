@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from flask_openapi3 import APIBlueprint, Tag
@@ -56,7 +57,7 @@ def list_alerts(query: AlertQuery) -> dict[str, Any]:
 def list_rules() -> dict[str, Any]:
     """Every rule with its numbers and their sources, and what was refused with line and reason."""
     account()
-    today: date = now().astimezone().date()
+    today = now().astimezone(ZoneInfo(server().settings.time_zone)).date()
     book = rulebook.read(rule_packs(server().settings.city), server().catalogue.quantities, today)
     items = [msgspec.to_builtins(rule) for rule in book.rules]
     return {"items": items, "next": None, "refused": [str(refusal) for refusal in book.refusals]}

@@ -270,10 +270,10 @@ def _print_accounts(start: _Start) -> None:
     first_of_tier: dict[str, dict[str, Any]] = {}
     for account in accounts:
         first_of_tier.setdefault(account["tier"], account)
-    print(f"\n  {'tier':<10} {'region':<14} {'username':<26} password")
+    print(f"\n  {'tier':<10} {'region':<16} {'username':<26} password")
     password = secret(start.var, "demo_password")
     for tier, account in first_of_tier.items():
-        print(f"  {tier:<10} {account['region']:<14} {account['username']:<26} {password}")
+        print(f"  {tier:<10} {account['region']:<16} {account['username']:<26} {password}")
     print(f"  all {len(accounts)} accounts and the MQTT gateway: {start.var / 'demo.json'}\n", flush=True)
 
 

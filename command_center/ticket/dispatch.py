@@ -74,6 +74,12 @@ def ticket_id(incident: UUID) -> UUID:
     return uuid5(NAMESPACE, f"ticket\0{incident}")
 
 
+def first_holder(tree: RegionTree, cell: str, severity: int, table: DispatchTable) -> Holder:
+    """The desk that a matter of this severity in this cell comes to."""
+    desk = tree.path(cell)[TIERS.index(table.first_tier[severity])]
+    return Holder(desk.code, desk.name, desk.tier, desk.scope)
+
+
 def open_ticket(
     alert: Alert, incident: UUID, number: int, tree: RegionTree, table: DispatchTable, now: datetime
 ) -> tuple[Place, Step]:
@@ -96,8 +102,7 @@ def open_ticket(
         source_name=alert.source.name,
         opened_at=now,
     )
-    desk = path[TIERS.index(table.first_tier[alert.severity])]
-    holder = Holder(desk.code, desk.name, desk.tier, desk.scope)
+    holder = first_holder(tree, place.cell, alert.severity, table)
     due_at = table.due_at(alert.category, alert.severity, now)
     step = file(place, holder, severity=alert.severity, title=alert.title, title_en=alert.title_en, due_at=due_at)
     return place, step

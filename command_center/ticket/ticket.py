@@ -232,12 +232,12 @@ def file(place: Place, holder: Holder, *, severity: int, title: str, title_en: s
     return Step(1, Move.FILE, place.opened_at, Status.FILED, holder, facts=facts)
 
 
-def machine_step(ticket: Ticket, move: Move, now: datetime, **facts: Any) -> Step:
-    """A step the system takes by itself. Raises IllegalMove."""
+def machine_step(ticket: Ticket, move: Move, now: datetime, *, holder: Holder | None = None, **facts: Any) -> Step:
+    """A step the system takes by itself; ``holder`` when it also moves the ticket. Raises IllegalMove."""
     transition = TRANSITIONS.get((ticket.status, move))
     if transition is None or transition.who is not Who.SYSTEM:
         raise IllegalMove(f"ticket {ticket.place.number} is {ticket.status}: {move} does not apply")
-    return Step(ticket.version + 1, move, now, ticket.status, ticket.holder, facts=facts)
+    return Step(ticket.version + 1, move, now, ticket.status, holder or ticket.holder, facts=facts)
 
 
 def decide(

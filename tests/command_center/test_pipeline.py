@@ -6,9 +6,10 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Engine, text
@@ -39,7 +40,7 @@ class Bench:
     def restart(self) -> None:
         """Forget everything that is not in the database."""
         with self.engine.connect() as connection:
-            self.city: City = load_city(connection, "suqian", date(2026, 11, 23))
+            self.city: City = load_city(connection, "suqian", ZoneInfo("Asia/Shanghai"), datetime.now(UTC))
             self.memory: Memory = remember(connection, self.city, time.time())
 
     def send(self, *messages: Message) -> Outcome:
@@ -107,11 +108,11 @@ def test_the_same_matter_in_another_county_is_another_ticket(bench: Bench) -> No
     assert len(bench.rows("SELECT FROM tickets")) == 2
 
 
-def test_rising_water_makes_the_same_ticket_graver_by_a_visible_step(bench: Bench) -> None:
+def test_rising_water_makes_the_same_ticket_graver_and_takes_it_up_by_a_visible_step(bench: Bench) -> None:
     bench.send(reading("water-1", {"water_depth": 0.18}))
     bench.send(reading("water-1", {"water_depth": 0.31}))
     [ticket] = bench.rows("SELECT id, severity, version, tier, title FROM tickets")
-    assert (ticket.severity, ticket.version, ticket.tier) == (4, 2, "township")
+    assert (ticket.severity, ticket.version, ticket.tier) == (4, 2, "city")
     assert "0.31" in ticket.title
     assert [r.move for r in bench.rows("SELECT move FROM ticket_steps ORDER BY version")] == ["file", "raise"]
 

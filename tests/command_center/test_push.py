@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Iterator
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 import pytest
@@ -19,6 +21,25 @@ from tests.waiting import wait_until
 
 A, B, _ = COUNTIES
 IN_A, IN_B = cell_code(0), cell_code(1)
+
+
+@pytest.fixture(autouse=True)
+def _hung_up(running: RunningCity) -> Iterator[None]:
+    """No connection of an earlier test is in the way of the next one."""
+    yield
+    running.hang_up()
+
+
+_marks = count(1)
+
+
+def settle(running: RunningCity) -> None:
+    """Wait until all that the log holds has gone out to the consoles."""
+    console = running.socket(A)
+    console.sync(None)
+    mark = f"mark {next(_marks)}"
+    running.append(IN_A, mark)
+    console.event(named(mark))
 
 
 def named(name: str) -> Any:
@@ -64,6 +85,7 @@ def test_only_websocket_is_offered(running: RunningCity) -> None:
 def test_a_first_sync_gives_what_is_open_and_from_where_to_go_on(running: RunningCity) -> None:
     ticket = running.open_ticket(IN_A)
     [(incident,)] = running.rows("SELECT incident FROM tickets WHERE id = :id", id=ticket)
+    settle(running)
     answer = running.socket(A).sync(None)
     assert "events" not in answer
     shown = {item["id"]: item for item in answer["snapshot"]["tickets"]}
@@ -75,20 +97,23 @@ def test_a_first_sync_gives_what_is_open_and_from_where_to_go_on(running: Runnin
 
 
 def test_a_sync_with_a_cursor_gives_what_is_above_it_and_nothing_else(running: RunningCity) -> None:
+    settle(running)
     cursor = running.socket(A).sync(None)["cursor"]
     running.append(IN_A, "first", "second")
     running.append(IN_B, "elsewhere")
     running.append(IN_A, "third")
+    settle(running)
     console = running.socket(A)
     answer = console.sync(cursor)
     assert "snapshot" not in answer
-    assert [event["id"] for event in answer["events"]] == ["first", "second", "third"]
+    assert [event["id"] for event in answer["events"]] == ["first", "second", "third", f"mark {next(_marks) - 1}"]
     assert all(event["cursor"] > cursor for event in answer["events"])
     assert console.sync(answer["cursor"])["events"] == []
 
 
 def test_a_console_too_far_behind_gets_a_snapshot(running: RunningCity) -> None:
     running.append(IN_A, *(f"old-{n}" for n in range(REPLAYED + 1)))
+    settle(running)
     console = running.socket(A)
     head = newest(running)
     assert len(console.sync(head - REPLAYED)["events"]) == REPLAYED
@@ -99,6 +124,7 @@ def test_a_console_too_far_behind_gets_a_snapshot(running: RunningCity) -> None:
 
 
 def test_a_cursor_from_the_future_gets_a_snapshot(running: RunningCity) -> None:
+    settle(running)
     answer = running.socket(A).sync(newest(running) + 10**12)
     assert "snapshot" in answer
     assert answer["cursor"] == newest(running)
@@ -151,6 +177,7 @@ def test_a_move_is_pushed_to_everybody_above_the_place_with_the_data_of_http(run
 
 
 def test_eight_writers_at_once_and_no_console_misses_an_event_or_hears_one_twice(running: RunningCity) -> None:
+    settle(running)
     early, county = running.socket(CITY), running.socket(A)
     start = early.sync(None)["cursor"]
     county.sync(None)
@@ -214,7 +241,7 @@ def test_a_slow_line_gets_every_frame_whole(running: RunningCity) -> None:
 
 
 def test_a_console_that_stops_reading_is_cut_and_the_others_go_on(running: RunningCity) -> None:
-    stuck, other = running.socket(A, receive_buffer=65_536), running.socket(A)
+    stuck, other = running.socket(A), running.socket(A)
     stuck.sync(None)
     other.sync(None)
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -18,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 from command_center.pipeline import advance, remember
 from config.database import scoped, web_engine
 from ingest.message import Message
-from tests.running_city import RunningCity
+from tests.running_city import RunningCity, read_city
 from tests.small_city import CITY, COUNTIES, add_camera, cell_code
 
 A, B, C = COUNTIES
@@ -76,7 +77,7 @@ def filled(running: RunningCity) -> RunningCity:
                 text("INSERT INTO region_parents (code, valid_from, parent) VALUES (:code, '2020-01-01', :city)"),
                 values,
             )
-    _reload(running)
+    running.city = read_city(running.engine)
     with running.engine.connect() as connection:
         memory = remember(connection, running.city, time.time())
     messages = [
@@ -98,15 +99,6 @@ def filled(running: RunningCity) -> RunningCity:
         )
         assert answer.status == 200, answer.content
     return running
-
-
-def _reload(running: RunningCity) -> None:
-    from datetime import date
-
-    from command_center.city import load_city
-
-    with running.engine.connect() as connection:
-        running.city = load_city(connection, "suqian", date(2026, 11, 23))
 
 
 def _message(county: str, tail: str, body: dict[str, Any]) -> Message:

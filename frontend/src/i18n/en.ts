@@ -136,7 +136,7 @@ export const en: Messages = {
     dispatched: '{name} is to accept',
     accepted: '{name} is handling it',
     returned: '{name} is to dispatch again',
-    handled: '{name} or a tier above is to check and close',
+    handled: 'a tier above {name} checks and closes',
     closed: 'Closed, nothing left to do',
   },
   why: {

@@ -65,7 +65,7 @@ export const zh = {
     advice: { link: '画面不是最新，正在重连', worker: '新的告警可能没有立案', data: '请检查传感器网络' },
   },
   panel: {
-    open: '件处置中',
+    open: '件未结',
     today: '今日新增',
     overdue: '超时',
     trend: '近 24 小时每小时新增',
@@ -123,7 +123,7 @@ export const zh = {
     dispatched: '等{name}签收',
     accepted: '由{name}处置',
     returned: '由{name}重新派遣',
-    handled: '由{name}或其上级核查结案',
+    handled: '由{name}的上级核查结案',
     closed: '已结案，无需再办',
   },
   why: {
