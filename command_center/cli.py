@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 from sqlalchemy.exc import OperationalError
@@ -22,6 +23,18 @@ from config.settings import BadSetting, Settings, from_environment
 
 class _Clear(click.Group):
     """Turns what a user can mend into one line on standard error and exit status 2."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        try:
+            status = super().main(*args, **(extra | {"standalone_mode": False}))
+        except click.ClickException as problem:
+            context = getattr(problem, "ctx", None)
+            where = context.command_path if context is not None else "command-center"
+            click.echo(f"{where}: {problem.format_message()} (see --help)", err=True)
+            sys.exit(2)
+        except click.Abort:
+            sys.exit(1)
+        sys.exit(status if isinstance(status, int) else 0)
 
     def invoke(self, ctx: click.Context) -> object:
         try:

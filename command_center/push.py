@@ -7,6 +7,7 @@ delivered or the connection ends: a console that cannot keep up is cut, reconnec
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -81,7 +82,12 @@ class Push:
         self.socketio.on_event("disconnect", self._disconnect)
         self.socketio.on_event("sync", self._sync)
         for loop in (self._fan_out, self._pulse):
-            gevent.spawn(loop)
+            gevent.spawn(loop).link_exception(self._give_up)
+
+    def _give_up(self, ended: gevent.Greenlet) -> None:
+        """A loop that ended by a fault of ours would leave consoles frozen that look alive: better no process than that."""
+        self.server.log.error("a loop of the web process ended, stopping", problem=repr(ended.exception)[:500])
+        os._exit(1)
 
     def end(self, secret: str) -> None:
         """End the connections of a session that logged out."""

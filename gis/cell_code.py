@@ -93,6 +93,12 @@ def _highest(given: set[str]) -> Mapping[str, int]:
     return highest
 
 
+def _fits(code: str, space: str) -> bool:
+    """Whether a cell in that village may carry the code; where no villages are given any code may live on."""
+    parts = _CODE.match(code)
+    return space == _PLAIN or (parts is not None and parts[1] == space)
+
+
 def _reading_order(polygons: Geometries, cells: Sequence[int]) -> list[int]:
     """Rows from north to south, in each from west to east; the place of a cell is the middle of its bounds."""
     bounds = shapely.bounds(polygons[list(cells)])
@@ -125,8 +131,7 @@ def _inherited(
     taken: set[str] = set()
     for pair in sorted(range(len(cell)), key=lambda p: (-round(shared[p], 2), codes[earlier[p]], cell[p])):
         code = str(codes[earlier[pair]])
-        own = _CODE.match(code)
-        if cell[pair] not in found and code not in taken and own is not None and own[1] == spaces[cell[pair]]:
+        if cell[pair] not in found and code not in taken and _fits(code, spaces[cell[pair]]):
             found[int(cell[pair])] = code
             taken.add(code)
     return found

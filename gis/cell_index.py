@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import count
 from typing import Any, Final
 
 import numpy as np
@@ -99,7 +100,7 @@ class CellIndex:
         pixel *= frame.width
         pixel += np.floor(x)
         found = raster.pixels.take(pixel.astype(np.intp)).astype(np.int64)
-        edged = np.flatnonzero(found < OUTSIDE)
+        edged = (found < OUTSIDE).nonzero()[0]
         if len(edged):
             slot = OUTSIDE - 1 - found[edged]
             found[edged] = self._read_small(raster, slot, x[edged], y[edged], lng[edged], lat[edged])
@@ -117,32 +118,30 @@ class CellIndex:
         code = raster.small.take(inner.astype(np.intp))
         found = raster.items.take(raster.first.take(slot) + code).astype(np.int64)
         found[code >= TREE] = OUTSIDE
-        beside = np.flatnonzero(found < OUTSIDE)
+        beside = (found < OUTSIDE).nonzero()[0]
         ask = code == ASK
         if len(beside):
             segment = OUTSIDE - 1 - found[beside]
             found[beside], unsure = _beside(raster, segment, lng[beside], lat[beside])
             ask[beside[unsure]] = True
-        self._settle(raster, found, slot, ask, lng, lat)
-        left = np.flatnonzero(code == TREE)
+        if ask.any():
+            self._settle(raster, found, slot, ask.nonzero()[0], lng, lat)
+        left = (code == TREE).nonzero()[0]
         if len(left):
             found[left] = self._ask_tree(lng[left], lat[left])
         return found
 
-    def _settle(
-        self, raster: Raster, found: Rows, slot: Rows, ask: npt.NDArray[np.bool_], lng: Degrees, lat: Degrees
-    ) -> None:
-        """Write the first of the slot's cells that covers each point to ask about, OUTSIDE where none does."""
-        open_ = np.flatnonzero(ask)
-        rank = 0
-        while len(open_):
-            found[open_] = OUTSIDE
-            open_ = open_[raster.cells.take(slot[open_]) > rank]
-            row = raster.items.take(raster.first.take(slot[open_]) + rank)
-            covered = shapely.intersects_xy(self._polygons[row], lng[open_], lat[open_])
-            found[open_[covered]] = row[covered]
-            open_ = open_[~covered]
-            rank += 1
+    def _settle(self, raster: Raster, found: Rows, slot: Rows, undecided: Rows, lng: Degrees, lat: Degrees) -> None:
+        """Write the first of the slot's cells that covers each undecided point, OUTSIDE where none does."""
+        found[undecided] = OUTSIDE
+        for rank in count():
+            undecided = undecided[raster.cells.take(slot[undecided]) > rank]
+            if not len(undecided):
+                break
+            row = raster.items.take(raster.first.take(slot[undecided]) + rank)
+            covered = shapely.intersects_xy(self._polygons[row], lng[undecided], lat[undecided])
+            found[undecided[covered]] = row[covered]
+            undecided = undecided[~covered]
 
     def _ask_tree(self, lng: Degrees, lat: Degrees) -> Rows:
         found = np.full(len(lng), OUTSIDE, dtype=np.int64)

@@ -15,7 +15,19 @@ from shapely.geometry.base import BaseGeometry
 Geometries = npt.NDArray[np.object_]
 GridId = str | int
 
-_EXACT: Final = ("id", "code", "grid_id", "gridid", "grid_code", "gridcode", "编码", "编号", "代码", "网格编码", "网格编号")
+_EXACT: Final = (
+    "id",
+    "code",
+    "grid_id",
+    "gridid",
+    "grid_code",
+    "gridcode",
+    "编码",
+    "编号",
+    "代码",
+    "网格编码",
+    "网格编号",
+)
 _ROW_NUMBER: Final = re.compile(r"^(objectid|fid|gid|ogc_fid|oid)(_\d+)?$")
 
 
@@ -115,7 +127,9 @@ def _with_polygons(features: Sequence[Drawn]) -> tuple[list[Drawn], list[str]]:
 
 
 def _label(feature: Drawn) -> str:
-    values = [feature.own_id] if feature.own_id is not None else [v for v in feature.properties.values() if v is not None]
+    values = (
+        [feature.own_id] if feature.own_id is not None else [v for v in feature.properties.values() if v is not None]
+    )
     return str(values[0])[:60] if values else "without properties"
 
 
@@ -123,7 +137,9 @@ def _ids(name: str, features: Sequence[Drawn], id_property: str | None) -> tuple
     if id_property is not None:
         if not any(id_property in feature.properties for feature in features):
             known = sorted({key for feature in features for key in feature.properties})
-            raise NoSuchProperty(f"network {name} has no property {id_property!r}: there are {', '.join(known) or 'none'}")
+            raise NoSuchProperty(
+                f"network {name} has no property {id_property!r}: there are {', '.join(known) or 'none'}"
+            )
         found = [_plain(feature.properties.get(id_property)) for feature in features]
         return _filled(found, features, f"ids from property {id_property}")
     own = [_plain(feature.own_id) for feature in features]
@@ -136,13 +152,13 @@ def _ids(name: str, features: Sequence[Drawn], id_property: str | None) -> tuple
     return _filled([None] * len(features), features, "no property is an id")
 
 
-def _filled(
-    found: Sequence[GridId | None], features: Sequence[Drawn], notice: str
-) -> tuple[list[GridId], list[str]]:
+def _filled(found: Sequence[GridId | None], features: Sequence[Drawn], notice: str) -> tuple[list[GridId], list[str]]:
     """Ids for the nameless too, numbered by their place from west to east, so that they do not depend on the order of the file."""
     nameless = sorted((i for i, own in enumerate(found) if own is None), key=lambda i: _place(features[i].geometry))
     numbers = {row: f"#{number}" for number, row in enumerate(nameless, start=1)}
-    notices = [notice] + ([f"{len(nameless)} grids without an id are numbered #1 to #{len(nameless)}"] if nameless else [])
+    notices = [notice] + (
+        [f"{len(nameless)} grids without an id are numbered #1 to #{len(nameless)}"] if nameless else []
+    )
     return [numbers[row] if own is None else own for row, own in enumerate(found)], notices
 
 
@@ -158,7 +174,9 @@ def _likely(features: Sequence[Drawn]) -> list[str]:
         for key, value in feature.properties.items():
             if value is not None:
                 kinds[key] = str if kinds.get(key) is str else type(value)
-    return sorted((key for key, kind in kinds.items() if kind in (str, int)), key=lambda key: (_rank(key, kinds[key]), key))
+    return sorted(
+        (key for key, kind in kinds.items() if kind in (str, int)), key=lambda key: (_rank(key, kinds[key]), key)
+    )
 
 
 def _rank(key: str, kind: type) -> int:

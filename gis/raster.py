@@ -36,7 +36,7 @@ _TREE_SLOT: Final = 0
 _PIXELS_PER_CELL: Final = 400
 _MOST_PIXELS: Final = 1 << 22  # bounds the table of pixels to 16 MiB and that of small ones to 256 MiB
 _FEWEST_PIXELS: Final = 1 << 10
-_AT_ONCE: Final = 1 << 16  # segments or slots worked on together, which bounds the room needed besides the tables
+_AT_ONCE: Final = 1 << 15  # segments or slots worked on together, which bounds the room needed besides the tables
 _MARGIN: Final = 2  # empty pixels around the cells, so that everything beyond can be moved onto the border
 
 
@@ -135,8 +135,7 @@ def paint(polygons: npt.NDArray[Any]) -> Raster | None:
     frame = _frame(bounds if np.isfinite(bounds).all() else shapely.total_bounds(polygons[sound]), int(sound.sum()))
     touches, crossings = _trace(edges, frame)
     slots = _slots(touches, edges, len(polygons))
-    sums, middle = _sums(crossings, slots, base)
-    small = _small(touches, slots, edges, sums, base)
+    small, middle = _fill(touches, crossings, slots, edges, base)
     pixels = _pixels(slots, middle, frame, base)
     for box in shapely.bounds(polygons[~sound]):
         _leave(pixels, box, frame)
@@ -281,43 +280,67 @@ def _rank(group: Integers, sizes: Integers) -> Integers:
     return ranks
 
 
-def _sums(crossings: _Crossings, slots: _Slots, base: int) -> tuple[Integers, Integers]:
-    """What holds in every small pixel of the slots (slots, 64), and what each slot changes along its middle row."""
-    deepest = base * (2 * base)  # every cell over one place
-    number: type[Any] = np.int32 if deepest < 2**31 else np.int64
-    sums: npt.NDArray[Any] = np.zeros(len(slots.pixel) * _SMALL, dtype=number)
-    slot = np.searchsorted(slots.pixel, crossings.pixel)
-    np.add.at(sums, slot * _SMALL + crossings.inner, crossings.change.astype(number))
-    rows: npt.NDArray[Any] = sums.reshape(-1, EIGHT, EIGHT)
-    totals = rows.sum(axis=2, dtype=np.int64)
-    # Along a whole row of the picture the changes cancel out, so one running sum over all slots is right for each.
-    rows[:, :, 0] += (np.cumsum(totals, axis=0) - totals).astype(number)
-    np.cumsum(rows, axis=2, out=rows)
-    return sums.reshape(-1, _SMALL), totals[:, EIGHT // 2]
+def _fill(
+    touches: _Touches, crossings: _Crossings, slots: _Slots, edges: _Segments, base: int
+) -> tuple[npt.NDArray[np.uint8], Integers]:
+    """The codes of all small pixels (slots, 64), and what each slot changes along its middle row (slots,)."""
+    count = len(slots.pixel)
+    small, middle = np.empty((count, _SMALL), dtype=np.uint8), np.empty(count, dtype=np.int64)
+    crossing_at = np.searchsorted(slots.pixel, crossings.pixel) * _SMALL + crossings.inner
+    touch_at = np.searchsorted(slots.pixel, touches.pixel) * _SMALL + touches.inner
+    before = np.zeros(EIGHT, dtype=np.int64)
+    for begin in range(0, count, _AT_ONCE):
+        part = slice(begin, min(begin + _AT_ONCE, count))
+        here = _within(crossing_at, part)
+        sums, totals = _sums(crossing_at[here] - begin * _SMALL, crossings.change[here], before, part.stop - begin)
+        before += totals.sum(axis=0)
+        middle[part] = totals[:, EIGHT // 2]
+        _name(small[part], sums, slots.first[part], slots.cells[part], slots.items, base)
+        here = _within(touch_at, part)
+        _mark(small[part], sums, touch_at[here] - begin * _SMALL, slots.code[here], edges, touches.segment[here], base)
+    return small, middle
 
 
-def _small(touches: _Touches, slots: _Slots, edges: _Segments, sums: Integers, base: int) -> npt.NDArray[np.uint8]:
-    """The codes of the small pixels (slots, 64)."""
-    small = np.full(sums.shape, TREE, dtype=np.uint8)
-    for begin in range(0, len(sums), _AT_ONCE):
-        part = slice(begin, begin + _AT_ONCE)
-        _name(small[part], sums[part], slots.first[part], slots.cells[part], slots.items, base)
-    flat = small.ravel()
-    at = np.searchsorted(slots.pixel, touches.pixel) * _SMALL + touches.inner
+def _within(at: Integers, part: slice) -> Integers:
+    return np.flatnonzero((at >= part.start * _SMALL) & (at < part.stop * _SMALL))
+
+
+def _sums(at: Integers, change: Integers, before: Integers, count: int) -> tuple[Integers, Integers]:
+    """What holds in every small pixel of ``count`` slots (count, 64), and what each slot changes along its rows (count, 8).
+
+    ``before`` (8,) is what the slots up to here have changed. Along a whole row of the picture changes cancel out, so one
+    running sum over all slots is right for each.
+    """
+    flat = np.zeros(count * _SMALL, dtype=np.int64)
+    np.add.at(flat, at, change)
+    sums = flat.reshape(count, EIGHT, EIGHT)
+    totals: Integers = sums.sum(axis=2)
+    sums[:, :, 0] += before + np.cumsum(totals, axis=0) - totals
+    np.cumsum(sums, axis=2, out=sums)
+    return sums.reshape(count, _SMALL), totals
+
+
+def _mark(
+    small: npt.NDArray[np.uint8],
+    sums: Integers,
+    at: Integers,
+    code: Integers,
+    edges: _Segments,
+    segment: npt.NDArray[np.int32],
+    base: int,
+) -> None:
+    """Write the codes of touched small pixels over those that sums have named, and TREE over slots that stay unknown."""
+    flat = small.reshape(-1)
     # The sum in a small pixel with marks is that of a place on its eastern side. If it names no cell that has an edge in the
     # pixel, or none beside the only segment here, then another cell lies over this one.
-    lone = sums.ravel()[at]
-    covered = (lone != _weight(edges.left, base)[touches.segment]) & (
-        lone != _weight(edges.right, base)[touches.segment]
-    )
     unknown = (small == TREE).any(axis=1)
-    unknown[at[slots.code == TREE] // _SMALL] = True
-    flat[at] = slots.code
-    second = flat[at] != slots.code
-    flat[at[second]] = ASK
+    unknown[at[code == TREE] // _SMALL] = True
+    flat[at] = code
+    flat[at[flat[at] != code]] = ASK  # a second segment is there
+    lone = sums.reshape(-1)[at]
+    covered = (lone != _weight(edges.left[segment], base)) & (lone != _weight(edges.right[segment], base))
     unknown[at[covered & (flat[at] != ASK)] // _SMALL] = True
     small[unknown] = TREE
-    return small
 
 
 def _weight(row: Integers, base: int) -> Integers:
@@ -328,13 +351,13 @@ def _weight(row: Integers, base: int) -> Integers:
 def _name(
     small: npt.NDArray[np.uint8], sums: Integers, first: Integers, cells: Integers, items: Integers, base: int
 ) -> None:
-    """Write the code of whatever the sums name: one of the slot's cells, or nothing."""
+    """Write the code of whatever the sums name: one of the slot's cells, or nothing; TREE where they name neither."""
+    small[:] = TREE
     rows, places = np.nonzero(sums == 0)
     small[rows, places] = np.minimum(cells, TREE)[rows]
     for rank in range(min(int(cells.max()), TREE)):
         chosen = np.flatnonzero(cells > rank)
-        named = sums[chosen] == (base + 1 + items[first[chosen] + rank])[:, None]
-        rows, places = np.nonzero(named)
+        rows, places = np.nonzero(sums[chosen] == (base + 1 + items[first[chosen] + rank])[:, None])
         small[chosen[rows], places] = rank
 
 

@@ -56,6 +56,9 @@ def read_network(name: str, path: Path, id_property: str | None = None, datum: D
     notices = _Notices()
     features, label = _read(path, notices)
     move = _reference(path, label, datum, notices)
+    if _are_swapped(features):
+        notices.add("latitude stood before longitude: axes exchanged")
+        features = [_exchanged(feature) for feature in features]
     moved = [_moved(path, number, feature, move) for number, feature in enumerate(features, start=1)]
     network = assemble(name, moved, id_property)
     return Network(
@@ -90,7 +93,11 @@ def _read(path: Path, notices: _Notices) -> tuple[Features, str | None]:
         return _layer(path, notices)
     document = _json(path, _text(path, notices))
     crs = document.get("crs")
-    label = crs.get("properties", {}).get("name") if isinstance(crs, dict) and isinstance(crs.get("properties"), dict) else None
+    label = (
+        crs.get("properties", {}).get("name")
+        if isinstance(crs, dict) and isinstance(crs.get("properties"), dict)
+        else None
+    )
     return _features(path, document, notices), str(label) if label else None
 
 
@@ -114,7 +121,9 @@ def _text(path: Path, notices: _Notices) -> str:
         if encoding == "gb18030":
             notices.add("the file is not in UTF-8 and was read as GB 18030")
         return text
-    raise Unreadable(f"{path}: neither UTF-8 nor GB 18030 text; GeoJSON is text, GeoPackage ends in .gpkg, Shapefile in .shp")
+    raise Unreadable(
+        f"{path}: neither UTF-8 nor GB 18030 text; GeoJSON is text, GeoPackage ends in .gpkg, Shapefile in .shp"
+    )
 
 
 def _json(path: Path, text: str) -> dict[str, Any]:
@@ -225,7 +234,9 @@ def _layer(path: Path, notices: _Notices) -> tuple[Features, str | None]:
         notices.add("elevations left out")
         geometries = shapely.force_2d(geometries)
     names = [str(name) for name in meta["fields"]]
-    rows = [dict(zip(names, (_value(column[row]) for column in columns), strict=True)) for row in range(len(geometries))]
+    rows = [
+        dict(zip(names, (_value(column[row]) for column in columns), strict=True)) for row in range(len(geometries))
+    ]
     crs = meta.get("crs")
     return [Drawn(g, row) for g, row in zip(geometries, rows, strict=True)], str(crs) if crs else None
 
@@ -243,6 +254,18 @@ def _value(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _are_swapped(features: Features) -> bool:
+    """Whether the second coordinate can be no latitude while the first one can."""
+    far = np.abs(shapely.get_coordinates([feature.geometry for feature in features if feature.geometry is not None]))
+    return bool(len(far)) and bool(far[:, 0].max() <= 90 < far[:, 1].max() <= 180)
+
+
+def _exchanged(feature: Drawn) -> Drawn:
+    if feature.geometry is None:
+        return feature
+    return Drawn(shapely.transform(feature.geometry, lambda at: at[:, ::-1].copy()), feature.properties, feature.own_id)
 
 
 def _reference(path: Path, label: str | None, datum: Datum | None, notices: _Notices) -> Move | None:
@@ -279,7 +302,9 @@ def _from_projection(path: Path, label: str, notices: _Notices) -> Move | None:
     try:
         source = CRS.from_user_input(label)
     except CRSError:
-        raise Unreadable(f"{path}: its reference system {label[:60]!r} is unknown; name the datum with --datum") from None
+        raise Unreadable(
+            f"{path}: its reference system {label[:60]!r} is unknown; name the datum with --datum"
+        ) from None
     if source.is_geographic and source.to_epsg() in (4326, 4490, 4480):
         return None
     transformer = Transformer.from_crs(source, "EPSG:4490", always_xy=True)
@@ -300,7 +325,8 @@ def _refuse_no_place(where: str, geometry: BaseGeometry) -> None:
     if not np.isfinite(at).all():
         raise Unreadable(f"{where}: a coordinate lies outside its reference system")
     far = np.abs(at)
-    if (far.max(axis=0) > 180).any():
-        raise Unreadable(f"{where}: {at[far.max(axis=1).argmax()].tolist()} is no longitude and latitude in degrees")
+    wrong = np.flatnonzero((far > (180, 90)).any(axis=1))
+    if len(wrong):
+        raise Unreadable(f"{where}: {at[wrong[0]].tolist()} is no longitude and latitude in degrees")
     if (far == 0).all(axis=1).any():
         raise Unreadable(f"{where}: a vertex lies at 0, 0, which stands for an unknown place")

@@ -23,7 +23,9 @@ from gis.lattice import keys, points
 Whole = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-_ALONGSIDE: Final = 0.35  # sine of the angle under which one line may leave the other and still run alongside (20 degrees)
+_ALONGSIDE: Final = (
+    0.35  # sine of the angle under which one line may leave the other and still run alongside (20 degrees)
+)
 _SAME_CORNER: Final = 0.25  # of the reach: how far along a line a corner may be taken instead of a new point beside it
 
 
@@ -65,7 +67,9 @@ def _targets(corners: Whole, placed: Whole, scale: Floats, reach_m: float) -> Wh
     return target
 
 
-def _shrink_stubs(own: Whole, corners: Whole, free: npt.NDArray[np.bool_], target: Whole, scale: Floats, reach_m: float) -> None:
+def _shrink_stubs(
+    own: Whole, corners: Whole, free: npt.NDArray[np.bool_], target: Whole, scale: Floats, reach_m: float
+) -> None:
     """A corner that is joined by a short piece to one that stays goes there, straight along its own line."""
     place = np.searchsorted(corners, own)
     lengths = np.hypot(*((points(own[:, 1]) - points(own[:, 0])) * scale).T)

@@ -39,8 +39,8 @@ class Console:
         return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self._jar)
 
     def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
-        """One request; an error status is an answer, not an exception."""
-        content = None if body is None else json.dumps(body).encode()
+        """One request; an error status is an answer, not an exception. Bytes go out as they are, all else as JSON."""
+        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         request = urllib.request.Request(
             self.url + path, content, {"Content-Type": "application/json", **(headers or {})}, method=method
         )

@@ -11,7 +11,6 @@ from itertools import count, pairwise
 from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine, text
 

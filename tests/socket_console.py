@@ -38,6 +38,7 @@ class SocketConsole:
         self._packets: deque[str] = deque()
         self._unfinished = ""
         self._asked = 0
+        self._synced = -1
         self.accepted: bool | None = None
         self.answers: dict[int, Any] = {}
         self.events: deque[dict[str, Any]] = deque()
@@ -75,7 +76,8 @@ class SocketConsole:
     def sync(self, cursor: int | None) -> dict[str, Any]:
         """Sync as the contract asks a client to: live events that the answer covers are dropped."""
         answer: dict[str, Any] = self.ask("sync", {"cursor": cursor})
-        self.events = deque(event for event in self.events if event["cursor"] > answer["cursor"])
+        self._synced = answer["cursor"]
+        self.events = deque(event for event in self.events if event["cursor"] > self._synced)
         return answer
 
     def event(self, wanted: Callable[[dict[str, Any]], bool] = lambda _: True) -> dict[str, Any]:
@@ -120,7 +122,10 @@ class SocketConsole:
     def _take(self, packet: str) -> None:
         if packet.startswith("42"):
             name, value = json.loads(packet[2:])
-            (self.events if name == "event" else self.pulses).append(value)
+            if name == "pulse":
+                self.pulses.append(value)
+            elif value["cursor"] > self._synced:
+                self.events.append(value)
         elif packet.startswith("43"):
             start = packet.index("[")
             self.answers[int(packet[2:start])] = json.loads(packet[start:])

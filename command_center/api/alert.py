@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from command_center.api.asking import account, now, server, sight
 from command_center.api.paging import Page, listed, narrowed
@@ -28,7 +27,7 @@ class AlertQuery(Page):
     domain: str | None = None
     source: str | None = Field(None, description="the sensor or camera")
     open: bool | None = Field(None, description="true: still holds; false: ended")
-    since: datetime | None = Field(None, description="raised at or after, RFC 3339")
+    since: AwareDatetime | None = Field(None, description="raised at or after, RFC 3339")
 
 
 @blueprint.get("/alerts", summary="Alerts, newest first")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from command_center.api.asking import sight
 from command_center.api.paging import Page, listed, narrowed
@@ -23,7 +22,7 @@ class IncidentQuery(Page):
     region: str | None = Field(None, description="region code: it and all below it")
     status: str | None = None
     domain: str | None = None
-    since: datetime | None = Field(None, description="opened at or after, RFC 3339")
+    since: AwareDatetime | None = Field(None, description="opened at or after, RFC 3339")
 
 
 @blueprint.get("/incidents", summary="Incidents, newest first")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 from sqlalchemy import Select, Table, func
 
 from command_center.api.asking import now, server, sight
@@ -34,7 +34,7 @@ class ReadingQuery(Page):
 
     sensor: str
     quantity: str | None = None
-    since: datetime | None = Field(None, description="received at or after, RFC 3339; the last day when it is missing")
+    since: AwareDatetime | None = Field(None, description="received at or after, RFC 3339; the last day when it is missing")
 
 
 @blueprint.get("/sensors", summary="Sensors with their newest values, by id")

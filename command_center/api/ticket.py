@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from command_center.account.account import Account
 from command_center.api.asking import account, now, server, sight
@@ -33,7 +32,7 @@ class TicketQuery(Page):
     status: str | None = None
     domain: str | None = None
     sensor: str | None = Field(None, description="the sensor or camera whose signal opened it")
-    since: datetime | None = Field(None, description="opened at or after, RFC 3339")
+    since: AwareDatetime | None = Field(None, description="opened at or after, RFC 3339")
     open: bool | None = Field(None, description="true: not closed; false: closed")
 
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
-from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
