@@ -141,6 +141,7 @@ export const en: Messages = {
   },
   why: {
     opened: '{time} opened at {name}',
+    raise: '{time} it became graver and went up to {name}',
     dispatch: '{time} {by} dispatched it to {name}',
     accept: '{time} {by} accepted it',
     return: '{time} {by} returned it to {name}',

@@ -128,6 +128,7 @@ export const zh = {
   },
   why: {
     opened: '{time} 立案，由{name}受理',
+    raise: '{time} 情况加重，升至{name}',
     dispatch: '{time} {by}派遣至{name}',
     accept: '{time} {by}签收',
     return: '{time} {by}退回至{name}',
