@@ -16,6 +16,8 @@ from command_center.locate_commands import locate
 from config.settings import BadSetting
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from shapely.geometry.base import BaseGeometry
 
     from gis.cell_code import Previous
@@ -75,6 +77,7 @@ def merge(
     from gis.merge import merge as run
     from gis.merge_report import report
     from gis.network import NoGrids, NoSuchProperty
+    from gis.overlay import NoVillage
     from gis.read_network import Unreadable
     from gis.sliver import Limits
 
@@ -90,7 +93,16 @@ def merge(
             previous=_previous(previous_file),
             limits=Limits(min_area_m2, min_width_m),
         )
-    except (NoGrids, NoSuchProperty, NotACellFile, NothingToMerge, TooManyCells, TooWide, Unreadable) as problem:
+    except (
+        NoGrids,
+        NoSuchProperty,
+        NotACellFile,
+        NothingToMerge,
+        NoVillage,
+        TooManyCells,
+        TooWide,
+        Unreadable,
+    ) as problem:
         raise BadSetting(str(problem)) from None
     told = report(merged)
     told["notices"] += sources.notices
@@ -142,7 +154,7 @@ def _read(
     networks = [read_network(name, *_file(text), datum_of[name]) for name, text in sorted(named.items())]
     villages = read_network(_VILLAGES, *_file(villages_file), datum_of[_VILLAGES]) if villages_file else None
     boundary, said = read_outline(boundary_file, datum_of[_BOUNDARY]) if boundary_file else (None, ())
-    networks, turned = _placed(networks, dict.fromkeys(named, datums != ()))
+    networks, turned = _placed(networks, told=bool(datums))
     if villages is not None:
         _refuse_apart(villages, networks)
     if boundary is not None:
@@ -180,34 +192,35 @@ def _datums(given: tuple[str, ...], known: set[str]) -> dict[str, Datum | None]:
     return found
 
 
-def _placed(networks: list[Network], told: dict[str, bool]) -> tuple[list[Network], list[str]]:
+def _placed(networks: list[Network], told: bool) -> tuple[list[Network], list[str]]:
     """The networks, swapped axes put right with a notice. Raises BadSetting for one that lies elsewhere or in another datum."""
-    import numpy as np
-
     from gis.misplaced import lies_apart, lies_swapped, looks_like, swapped
 
     notices: list[str] = []
     networks = list(networks)
     for place, network in enumerate(networks):
-        others = np.concatenate([other.polygons for other in networks if other is not network])
         # Of two networks only one can be said to be wrong; the first by name is held to be right.
-        if (place > 0 or len(networks) > 2) and lies_swapped(network.polygons, others):
+        if (place > 0 or len(networks) > 2) and lies_swapped(network.polygons, _others(networks, network)):
             networks[place] = replace(network, polygons=swapped(network.polygons))
             notices.append(f"network {network.name}: latitude stood before longitude: axes exchanged")
-        elif lies_apart(network.polygons, others):
-            raise BadSetting(
-                f"network {network.name} lies apart from all other networks: is its datum or file the right one?"
-            )
     for network in networks:
-        others = np.concatenate([other.polygons for other in networks if other is not network])
-        datum = looks_like(network.polygons, others)
+        datum = looks_like(network.polygons, _others(networks, network))
         if datum is not None:
+            do = "check --datum" if told else f"pass --datum {network.name}={datum}"
+            raise BadSetting(f"network {network.name} fits the others only when it is read as {datum}: {do}")
+    for network in networks:
+        if lies_apart(network.polygons, _others(networks, network)):
+            others = " and ".join(other.name for other in networks if other is not network)
             raise BadSetting(
-                f"network {network.name} fits the others only when it is read as {datum}: pass --datum {network.name}={datum}"
-                if not told[network.name]
-                else f"network {network.name} fits the others only when it is read as {datum}: check --datum"
+                f"network {network.name} lies apart from {others}: is this the right file, the right datum?"
             )
     return networks, notices
+
+
+def _others(networks: list[Network], own: Network) -> npt.NDArray[np.object_]:
+    import numpy as np
+
+    return np.concatenate([network.polygons for network in networks if network is not own])
 
 
 def _refuse_apart(villages: Network, networks: list[Network]) -> None:

@@ -78,7 +78,9 @@ class Worker:
             self.log.warning("rule refused", where=str(refusal))
         index = self.city.cells.index
         if not index.is_coverage:
-            self.log.warning("the cells are no valid coverage, look-ups are slower", tree_share=round(index.tree_share, 4))
+            self.log.warning(
+                "the cells are no valid coverage, look-ups are slower", tree_share=round(index.tree_share, 4)
+            )
         self.log.info("worker ready", sensors=len(self.city.catalogue.sensors), rules=len(self.city.rulebook.rules))
 
     def _loop(self) -> None:

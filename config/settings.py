@@ -77,7 +77,7 @@ def _url(environment: Mapping[str, str], name: str, schemes: tuple[str, ...]) ->
     except ValueError as problem:
         raise BadSetting(f"{name} is not an address ({problem})") from None
     if parts.scheme not in schemes or not host:
-        raise BadSetting(f"{name} must look like {schemes[0]}://user:password@host:port, it begins with {text[:12]!r}")
+        raise BadSetting(f"{name} must look like {schemes[0]}://user:password@host:port")
     return text
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from gis.lattice import keys, points
+from gis.lattice import keys, points, segments
 
 Floats = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
@@ -42,7 +42,8 @@ class Arrangement:
         tight = np.flatnonzero(mean_width > 2 * _CLEAR)
         tight = tight[shapely.distance(inner[tight], shapely.boundary(self.faces[tight])) < _CLEAR]
         for face in tight.tolist():
-            circle = shapely.maximum_inscribed_circle(self.faces[face], tolerance=_CLEAR)
+            # The centre need not be exact: a circle within a tenth of the mean width of the largest is clear of the edge.
+            circle = shapely.maximum_inscribed_circle(self.faces[face], tolerance=max(_CLEAR, mean_width[face] / 10))
             inner[face] = shapely.get_point(circle, 0)
         return inner
 
@@ -61,7 +62,8 @@ class Arrangement:
 
     def lengths(self, scale: Floats) -> Floats:
         """Metres of each piece of line; ``scale`` as of Lattice."""
-        return np.hypot(*((points(self.ends[:, 1]) - points(self.ends[:, 0])) * scale).T)
+        reach = (points(self.ends[:, 1]) - points(self.ends[:, 0])) * scale
+        return np.hypot(reach[:, 0], reach[:, 1])
 
 
 def pieces(polygons: Geometries) -> Whole:
@@ -88,7 +90,7 @@ def arrange(ends: Whole) -> Arrangement:
     if not len(ends):
         none = np.empty(0, dtype=np.int64)
         return Arrangement(np.empty(0, dtype=object), np.empty((0, 2), dtype=np.int64), none, none)
-    lines = shapely.linestrings(points(ends.ravel()).reshape(-1, 2, 2))
+    lines = segments(points(ends.ravel()).reshape(-1, 2, 2))
     # Cutting long chains is several times faster than cutting single pieces: their bounding boxes overlap far less.
     chains = shapely.line_merge(shapely.multilinestrings(lines))
     cut = shapely.get_parts(shapely.unary_union(chains, grid_size=1.0))

@@ -1,11 +1,12 @@
 """Codes of merged cells: given once, kept while the cell lives on, never used again.
 
-Two schemes. Where villages with the 12-digit statistical code are given a cell's code is the village's and a serial of three digits
-(15 digits in all, at most 999 in a village). Elsewhere it is ``C`` and a serial of at least five digits.
+Two schemes. Where villages with the 12-digit statistical code are given a cell's code is the village's and a serial of
+three digits (15 digits in all, at most 999 in a village). Elsewhere it is ``C`` and a serial of at least five digits.
 
-Serials run from west to east in rows from north to south: as many rows as the height and width of the area and the number of its
-cells suggest, so that a regular grid is numbered the way one reads. A later merge hands an earlier code to the cell that
-has most of the earlier cell's ground; new cells get serials above every one that was ever given out in that village.
+Serials run from west to east in rows from north to south: as many rows as the height and width of the area and the
+number of its cells suggest, so that a regular grid is numbered the way one reads. A later merge hands an earlier code
+to the cell that has most of the earlier cell's ground; new cells get serials above every one that was ever given out in
+that village.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class Previous:
 
 @dataclass(frozen=True)
 class Coded:
-    """``codes`` in the order of the cells; ``kept`` of them are from an earlier result; ``retired`` are all that were given up."""
+    """``codes`` in the order of the cells; ``kept`` of them are from an earlier result; ``retired`` are all that were
+    given up."""
 
     codes: tuple[str, ...]
     kept: int
@@ -78,7 +80,7 @@ def _code(space: str, serial: int, cells: int) -> str:
         return f"{_PLAIN}{serial:0{_PLAIN_DIGITS}d}"
     if serial > _LARGEST_SERIAL:
         raise TooManyCells(
-            f"village {space} has {cells} cells and needs serial {serial}: three digits hold {_LARGEST_SERIAL}, so split the village"
+            f"village {space} has {cells} cells and needs serial {serial}; split it: the highest is {_LARGEST_SERIAL}"
         )
     return f"{space}{serial:03d}"
 
@@ -116,8 +118,8 @@ def _inherited(
 ) -> dict[int, str]:
     """The earlier code of each cell that takes one over: largest overlap first, each code and each cell once.
 
-    A cell takes no code from another village, and none from a cell of which it has less than half, unless the half and more
-    of itself comes from there.
+    A cell takes no code from another village, and none from a cell of which it has less than half, unless the half and
+    more of itself comes from there.
     """
     new, old = projection.metres(polygons), projection.metres(previous.polygons)
     cell, earlier = shapely.STRtree(old).query(new, predicate="intersects")

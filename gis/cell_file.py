@@ -1,7 +1,8 @@
 """The file of merged cells: a GeoJSON FeatureCollection in lng/lat, one Feature a cell, in the order of codes.
 
-Properties of a cell: ``code``, ``area_m2``, ``sources`` (network -> id of its grid there, or null) and ``village`` where villages were
-given. Beside the features the file holds ``datum`` and ``retired_codes``, so that a later merge does not use a code again.
+Properties of a cell: ``code``, ``area_m2``, ``sources`` (network -> id of its grid there, or null) and ``village``
+where villages were given. Beside the features the file holds ``datum`` and ``retired_codes``, so that a later merge
+does not use a code again.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import shapely
-from shapely.geometry.base import BaseGeometry
 from shapely.errors import GEOSException
+from shapely.geometry.base import BaseGeometry
 
 from gis.merge import Cell
 

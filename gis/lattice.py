@@ -1,9 +1,10 @@
 """The fixed grid of coordinates on which boundaries are cut, compared and written.
 
-A lattice point is a pair of whole numbers of hundred-millionths of a degree (about a millimetre) from an origin near the data. All
-cutting of lines happens on this lattice, so what is written to a file are the very coordinates that were cut, not a rounded
-copy of them. Being an even stretch of longitude and latitude it also keeps straight boundaries straight; a map projection
-bends them, by two centimetres in a kilometre, which is enough to push a corner through its neighbour's edge.
+A lattice point is a pair of whole numbers of hundred-millionths of a degree (about a millimetre) from an origin near
+the data. All cutting of lines happens on this lattice, so what is written to a file are the very coordinates that were
+cut, not a rounded copy of them. Being an even stretch of longitude and latitude it also keeps straight boundaries
+straight; a map projection bends them, by two centimetres in a kilometre, which is enough to push a corner through its
+neighbour's edge.
 
 Sizes are not read off the lattice: areas and widths come from ``gis.projection``.
 """
@@ -32,7 +33,8 @@ class TooWide(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Lattice:
-    """``origin_u`` and ``origin_v`` are the origin in hundred-millionths of a degree, on whole thousandths of a degree."""
+    """``origin_u`` and ``origin_v`` are the origin in hundred-millionths of a degree, on whole thousandths of a
+    degree."""
 
     origin_u: int
     origin_v: int
@@ -75,6 +77,18 @@ def keys(points: Floats) -> npt.NDArray[np.int64]:
     whole = np.rint(points).astype(np.int64) + _REACH
     packed: npt.NDArray[np.int64] = whole[:, 0] * _ROW + whole[:, 1]
     return packed
+
+
+def segments(ends: Floats) -> Geometries:
+    """Straight lines (n) from their ends (n, 2, 2)."""
+    lines: Geometries = np.asarray(shapely.linestrings(ends), dtype=object)
+    return lines
+
+
+def dots(at: Floats) -> Geometries:
+    """Point geometries (n) at places (n, 2)."""
+    made: Geometries = np.asarray(shapely.points(at), dtype=object)
+    return made
 
 
 def points(keys: npt.NDArray[np.int64]) -> Floats:

@@ -1,21 +1,23 @@
-"""Several departments' work grids into one (三网融合): every point of the city in exactly one cell that knows its grid in each network.
+"""Departments' work grids into one (三网融合): every point of the city in one cell that knows its grid in each network.
 
 How it works, told once:
 
-1. *Overlay.* All boundaries are cut by each other on one lattice (gis.arrangement). Each piece between them lies in at most one
-   grid of each network; where a network contradicts itself the smaller grid wins (gis.overlay). The pieces of the overlay are
-   the truth: whatever follows is accounted for against them, piece by piece.
-2. *Snap.* Two departments that mean the same street draw it metres apart. Boundaries that run alongside each other within half the
-   least width become one line: the city's outline stays, then villages, then the base network, then the networks by name
-   (gis.snap). The outline never moves, so the area of the city is untouched. Nothing wide enough to be a cell can close up.
-3. *Label.* The snapped lines make a second arrangement. Each of its faces takes the labels of the overlay piece that holds most of
-   its ground; ``None`` is a label like any other, where a network really has no grid.
-4. *Dissolve.* Neighbours with the same labels are one cell. What is still too small or too narrow dissolves into the neighbour that
-   agrees with most of its labels, then along the longest edge (gis.sliver); ground changes hands, it is never dropped. A
-   sliver without a neighbour stays and is listed.
+1. *Overlay.* All boundaries are cut by each other on one lattice (gis.arrangement). Each piece between them lies in at
+   most one grid of each network; where a network contradicts itself the smaller grid wins (gis.overlay). The pieces of
+   the overlay are the truth: whatever follows is accounted for against them, piece by piece.
+2. *Snap.* Two departments that mean the same street draw it metres apart. Boundaries that run alongside each other
+   within half the least width become one line: the city's outline stays, then villages, then the base network, then the
+   networks by name (gis.snap). The outline never moves, so the area of the city is untouched. Nothing wide enough to be
+   a cell can close up.
+3. *Label.* The snapped lines make a second arrangement. Each of its faces takes the labels of the overlay piece that
+   holds most of its ground; ``None`` is a label like any other, where a network really has no grid.
+4. *Dissolve.* Neighbours with the same labels are one cell. What is still too small or too narrow dissolves into the
+   neighbour that agrees with most of its labels, then along the longest edge (gis.sliver); ground changes hands, it is
+   never dropped. A sliver without a neighbour stays and is listed.
 
-With villages no cell crosses a village's boundary. With a base network the faces of one base grid (in one village) form one cell,
-whatever the others say, and each other network contributes the grid that holds most of the cell.
+With villages no cell crosses a village's boundary; only scraps cut off from their village go to another. With a base
+network the faces of one base grid (in one village) form one cell, whatever the others say, and each other network
+contributes the grid that holds most of the cell.
 
 Networks are taken by name, grids by id, lines by place: the order in which anything was given plays no part.
 """
@@ -32,9 +34,9 @@ from shapely.geometry.base import BaseGeometry
 
 from gis.arrangement import Arrangement, arrange, distinct
 from gis.cell_code import VILLAGE_CODE, Coded, Previous, assign
-from gis.lattice import points
+from gis.lattice import points, segments
 from gis.network import GridId, Network
-from gis.overlay import NOBODY, Overlay, overlay
+from gis.overlay import NOBODY, Overlay, most, overlay
 from gis.sliver import FREE, Dissolver, Limits
 from gis.snap import snap
 
@@ -54,7 +56,8 @@ class NotACoverage(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A merged cell: outline in lng/lat (CGCS2000), area in m2, its grid in each network, its village where any are given."""
+    """A merged cell: outline in lng/lat (CGCS2000), area in m2, its grid in each network, its village where any are
+    given."""
 
     code: str
     geometry: BaseGeometry
@@ -103,8 +106,9 @@ def merge(
 ) -> Merged:
     """One coverage out of two or more networks.
 
-    ``boundary`` (lng/lat) is the city; without it the city is what any network covers. ``previous`` is an earlier result whose
-    codes live on. Raises NothingToMerge, gis.lattice.TooWide, gis.cell_code.TooManyCells.
+    ``boundary`` (lng/lat) is the city; without it the city is what any network covers. ``previous`` is an earlier
+    result whose codes live on. Raises NothingToMerge, gis.lattice.TooWide, gis.cell_code.TooManyCells,
+    gis.overlay.NoVillage.
     """
     limits = limits or Limits()
     networks = _in_order(networks, base)
@@ -134,7 +138,8 @@ def _place(networks: Sequence[Network], base: str | None) -> int | None:
 
 
 def _rank(found: Overlay, names: Sequence[str], base: str | None) -> Whole:
-    """The layer that each piece of line belongs to first: 0 outline, 1 villages, then networks, base first; -1 for none."""
+    """The layer that each piece of line belongs to first: 0 outline, 1 villages, then networks, base first; -1 for
+    none."""
     plane = found.arrangement
     order = sorted(range(len(names)), key=lambda k: (names[k] != base, names[k]))
     rank = np.full(len(plane.ends), -1, dtype=np.int64)
@@ -160,40 +165,29 @@ def _account(found: Overlay, plane: Arrangement, lines: Whole) -> Account:
     return Account(piece[known], face[known], area[known])
 
 
-def _most(count: int, row: Whole, value: Whole, weight: Floats) -> Whole:
-    """For each of ``count`` rows the value with the most weight, the lowest of equals; NOBODY for rows without any."""
-    lowest = int(value.min(initial=0))
-    span = int(value.max(initial=0)) - lowest + 1
-    number, place = np.unique(row * span + (value - lowest), return_inverse=True)
-    total = np.bincount(place, weights=weight, minlength=len(number))
-    order = np.lexsort((-number, total))  # the heaviest, and of equals the lowest, is written last
-    most = np.full(count, NOBODY, dtype=np.int64)
-    most[number[order] // span] = number[order] % span + lowest
-    return most
-
-
 def _cells(
     found: Overlay, plane: Arrangement, account: Account, base: int | None, limits: Limits
 ) -> tuple[Whole, Whole, Whole]:
-    """The cell (lowest face) of each face of the snapped lines, and labels and village of each cell in the row of that face."""
+    """The cell (lowest face) of each face of the snapped lines, and labels and village of each cell in the row of
+    that face."""
     kinds, kind = np.unique(np.column_stack([found.label, found.village]), axis=0, return_inverse=True)
-    most = _most(len(plane.faces), account.cell, kind.ravel()[account.piece], account.area)
-    inside = most != NOBODY
-    label, village = kinds[most, :-1], kinds[most, -1]
+    held = most(len(plane.faces), account.cell, kind.ravel()[account.piece], account.area)
+    inside = held != NOBODY
+    label, village = kinds[held, :-1], kinds[held, -1]
     shapes = found.ground.metres(plane.faces)
-    whole = np.full(len(most), FREE, dtype=np.int64)
+    whole = np.full(len(held), FREE, dtype=np.int64)
     if base is not None:
         whole = _whole(label[:, base], village, shapely.area(shapes), inside, limits)
         label = _majority(found, account, label, whole)
     lengths = plane.lengths(found.ground.lattice.scale)
     dissolved = Dissolver(plane, lengths, shapes, inside, limits).dissolve(label, village, whole)
-    return dissolved.group, dissolved.label, village
+    return dissolved.group, dissolved.label, dissolved.hard
 
 
 def _whole(grid: Whole, village: Whole, area: Floats, inside: Flags, limits: Limits) -> Whole:
     """A number for each base grid in each village; FREE where there is none, or only a scrap that a village cut off."""
     whole = np.where(inside & (grid != NOBODY), grid * (int(village.max(initial=0)) + 2) + village + 1, FREE)
-    numbers, place = np.unique(whole, return_inverse=True)
+    place = np.unique(whole, return_inverse=True)[1].ravel()
     size = np.bincount(place, weights=area)[place]
     of_grid = np.bincount(np.maximum(grid, 0), weights=np.where(whole != FREE, area, 0.0))[np.maximum(grid, 0)]
     scrap = (size < limits.min_area_m2) & (2 * size < of_grid)
@@ -205,8 +199,8 @@ def _majority(found: Overlay, account: Account, label: Whole, whole: Whole) -> W
     number = np.unique(whole, return_inverse=True)[1].ravel()
     label = label.copy()
     for k in range(label.shape[1]):
-        most = _most(len(label), number[account.cell], found.label[account.piece, k], account.area)
-        label[:, k] = np.where(whole == FREE, label[:, k], most[number])
+        held = most(len(label), number[account.cell], found.label[account.piece, k], account.area)
+        label[:, k] = np.where(whole == FREE, label[:, k], held[number])
     return label
 
 
@@ -292,8 +286,8 @@ def _moved_m(found: Overlay, plane: Arrangement, group: Whole, label: Whole, k: 
     if not len(ends) or not len(before):
         return 0.0
     scale = found.ground.lattice.scale
-    tree = shapely.STRtree(shapely.linestrings((points(before.ravel()) * scale).reshape(-1, 2, 2)))
-    asked = shapely.points(np.vstack([ends[:, 0], ends[:, 1], ends.mean(axis=1)]) * scale)
+    tree = shapely.STRtree(segments((points(before.ravel()) * scale).reshape(-1, 2, 2)))
+    asked = shapely.points(np.vstack([points(np.unique(now[~known])), ends.mean(axis=1)]) * scale)
     return float(tree.query_nearest(asked, all_matches=False, return_distance=True)[1].max())
 
 

@@ -1,7 +1,7 @@
 """What a merge did, in figures and lists, so that every cell and every square metre can be explained.
 
-Areas are in m2 on the ellipsoid, rounded to the hundredth; geometries are GeoJSON in lng/lat with seven decimals (a centimetre). All
-figures come from the account of overlay pieces (gis.merge.Account): nothing is estimated.
+Areas are in m2 on the ellipsoid, rounded to the hundredth; geometries are GeoJSON in lng/lat with seven decimals (a
+centimetre). All figures come from the account of overlay pieces (gis.merge.Account): nothing is estimated.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ def _label_changes(merged: Merged) -> list[Entry]:
     ]
 
 
-def _said(merged: Merged, ids: Sequence[GridId], value: int) -> GridId | None | list[GridId]:
+def _said(merged: Merged, ids: Sequence[GridId], value: int) -> GridId | list[GridId] | None:
     if value == NOBODY:
         return None
     if value < NOBODY:
@@ -284,6 +284,7 @@ def _villages(merged: Merged) -> Entry | None:
     ]
     return {
         "polygons": villages.drawn,
+        "kept_area_share": _kept_by_villages(merged, villages),
         "repaired": [{"id": r.id, "reason": r.reason, "geometry": geojson(r.geometry)} for r in villages.repaired],
         "overlaps": _wide(overlaps),
         "gaps": _wide(without),
@@ -292,6 +293,15 @@ def _villages(merged: Merged) -> Entry | None:
         "skipped": list(villages.skipped),
         "notices": list(villages.notices),
     }
+
+
+def _kept_by_villages(merged: Merged, villages: Network) -> float:
+    """The share of the city that is still in the village it was drawn or put in."""
+    place = {str(own): row for row, own in enumerate(villages.ids)}
+    village = np.array([place.get(str(cell.village), NOBODY) for cell in merged.cells])
+    account = merged.account
+    kept = account.area[merged.overlay.village[account.piece] == village[account.cell]].sum()
+    return round(float(kept / account.area.sum()), 8)
 
 
 def geojson(geometry: BaseGeometry) -> Entry:

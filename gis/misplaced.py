@@ -1,8 +1,8 @@
 """Networks that lie elsewhere than the others, and what that looks like: swapped axes, or a datum other than the one named.
 
-Departments share most of their boundaries (streets, rivers, villages). So a sample of one network's corners is held against the
-others' lines: read rightly, most corners lie on or beside one; shifted by the 500 m between GCJ-02 and CGCS2000, hardly any do. The
-same comparison works for an outline and a boundary that is known.
+Departments share most of their boundaries (streets, rivers, villages). So a sample of one network's corners is held
+against the others' lines: read rightly, most corners lie on or beside one; shifted by the 500 m between GCJ-02 and
+CGCS2000, hardly any do. The same comparison works for an outline and a boundary that is known.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import shapely
 
 from gis.datum import Datum, convert
-from gis.lattice import TooWide
+from gis.lattice import TooWide, dots
 from gis.overlay import Ground
 
 Floats = npt.NDArray[np.float64]
@@ -44,7 +44,8 @@ def lies_apart(polygons: Geometries, others: Geometries) -> bool:
 
 
 def looks_like(polygons: Geometries, others: Geometries) -> Datum | None:
-    """The datum polygons (lng/lat, read as CGCS2000) seem to be in, judged by the others' lines; None when they fit as they are."""
+    """The datum polygons (lng/lat, read as CGCS2000) seem to be in, judged by the others' lines; None when they fit
+    as they are."""
     corners = np.unique(shapely.get_coordinates(polygons), axis=0)
     corners = corners[:: max(1, len(corners) // _SAMPLE)]
     try:
@@ -65,7 +66,7 @@ def _read_as(datum: Datum) -> Callable[[Floats], Floats]:
 
 def _fit(corners: Floats, tree: shapely.STRtree, ground: Ground) -> float:
     """The share of corners that have a line close by."""
-    at = ground.projection.metres(shapely.points(corners))
+    at = ground.projection.metres(dots(corners))
     near = tree.query(at, predicate="dwithin", distance=_NEAR_M)[0]
     return len(np.unique(near)) / len(corners)
 

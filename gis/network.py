@@ -77,8 +77,8 @@ def assemble(name: str, features: Sequence[Drawn], id_property: str | None = Non
     """A network from features in any order.
 
     Ids come from ``id_property``; without it from the features' own ids, else from the property that looks most like an
-    identifier and differs everywhere, else grids are numbered by their place. Features with the same id are parts of one
-    grid. Raises NoGrids, NoSuchProperty.
+    identifier and differs everywhere, else grids are numbered by their place. Features with the same id are parts of
+    one grid. Raises NoGrids, NoSuchProperty.
     """
     used, skipped = _with_polygons(features)
     if not used:
@@ -153,7 +153,8 @@ def _ids(name: str, features: Sequence[Drawn], id_property: str | None) -> tuple
 
 
 def _filled(found: Sequence[GridId | None], features: Sequence[Drawn], notice: str) -> tuple[list[GridId], list[str]]:
-    """Ids for the nameless too, numbered by their place from west to east, so that they do not depend on the order of the file."""
+    """Ids for the nameless too, numbered by their place from west to east, so that they do not depend on the order of
+    the file."""
     nameless = sorted((i for i, own in enumerate(found) if own is None), key=lambda i: _place(features[i].geometry))
     numbers = {row: f"#{number}" for number, row in enumerate(nameless, start=1)}
     notices = [notice] + (
@@ -221,15 +222,19 @@ def _one_shape(shapes: Sequence[BaseGeometry]) -> BaseGeometry:
 
 def _valid(geometry: BaseGeometry) -> tuple[BaseGeometry, str | None]:
     """The polygons of a geometry, made valid; with the reason where that was needed."""
-    polygons = [part for part in _parts(geometry) if part.geom_type == "Polygon" and not part.is_empty]
+    polygons = _polygons(geometry)
     whole = polygons[0] if len(polygons) == 1 else shapely.MultiPolygon(polygons)
     if whole.is_valid:
         return whole, None
     reason = re.sub(r"\[.*", "", shapely.is_valid_reason(whole)).strip().lower()
     # "structure" keeps the area of overlapping parts and drops what has none; "linework" would turn an overlap into a hole.
     mended = shapely.make_valid(whole, method="structure", keep_collapsed=False)
-    kept = [part for part in _parts(mended) if part.geom_type == "Polygon" and not part.is_empty]
+    kept = _polygons(mended)
     return (kept[0] if len(kept) == 1 else shapely.MultiPolygon(kept)), reason
+
+
+def _polygons(geometry: BaseGeometry) -> list[shapely.Polygon]:
+    return [part for part in _parts(geometry) if isinstance(part, shapely.Polygon) and not part.is_empty]
 
 
 def _parts(geometry: BaseGeometry) -> list[BaseGeometry]:

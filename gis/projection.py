@@ -1,7 +1,7 @@
 """True sizes: a Lambert azimuthal equal-area projection centred on the data, on the ellipsoid of CGCS2000.
 
-Chosen over the 3-degree Gauss-Kruger zones because a city near a zone's edge would otherwise get two, and because areas are what
-a merge weighs. Across a city of 100 km lengths are true to 1 in 30,000.
+Chosen over the 3-degree Gauss-Kruger zones because a city near a zone's edge would otherwise get two, and because areas
+are what a merge weighs. Across a city of 100 km lengths are true to 1 in 30,000.
 """
 
 from __future__ import annotations

@@ -16,11 +16,11 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pyogrio.errors
-import pyogrio.raw
+import pyogrio.errors  # type: ignore[import-untyped]
+import pyogrio.raw  # type: ignore[import-untyped]
 import shapely
 from pyproj import CRS, Transformer
-from pyproj.exceptions import CRSError
+from pyproj.exceptions import ProjError
 from shapely.geometry.base import BaseGeometry
 
 from gis.datum import Datum, UnknownDatum, convert, named
@@ -184,11 +184,11 @@ def _shape(where: str, geometry: Any, notices: _Notices) -> BaseGeometry | None:
     if not isinstance(coordinates, list):
         raise Unreadable(f"{where}: its coordinates are no list")
     polygons = [coordinates] if kind == "Polygon" else coordinates
-    shapes = [polygon for rings in polygons if (polygon := _polygon(where, rings, notices)) is not None]
-    return shapes[0] if len(shapes) == 1 else shapely.MultiPolygon(shapes)
+    drawn = [_polygon(where, rings, notices) for rings in polygons]
+    return drawn[0] if len(drawn) == 1 else shapely.MultiPolygon(drawn)
 
 
-def _polygon(where: str, rings: Any, notices: _Notices) -> BaseGeometry | None:
+def _polygon(where: str, rings: Any, notices: _Notices) -> shapely.Polygon:
     if not isinstance(rings, list) or not rings:
         raise Unreadable(f"{where}: a polygon is a list of rings")
     found = [_ring(where, ring, notices) for ring in rings]
@@ -301,13 +301,13 @@ def _from_datum(datum: Datum, notices: _Notices) -> Move | None:
 def _from_projection(path: Path, label: str, notices: _Notices) -> Move | None:
     try:
         source = CRS.from_user_input(label)
-    except CRSError:
+        if source.is_geographic and source.to_epsg() in (4326, 4490, 4480):
+            return None
+        transformer = Transformer.from_crs(source, "EPSG:4490", always_xy=True)
+    except ProjError:
         raise Unreadable(
             f"{path}: its reference system {label[:60]!r} is unknown; name the datum with --datum"
         ) from None
-    if source.is_geographic and source.to_epsg() in (4326, 4490, 4480):
-        return None
-    transformer = Transformer.from_crs(source, "EPSG:4490", always_xy=True)
     notices.add(f"converted from {source.name} to CGCS2000")
     return lambda at: np.column_stack(transformer.transform(at[:, 0], at[:, 1]))
 

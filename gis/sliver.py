@@ -1,11 +1,12 @@
 """Slivers, and how they dissolve into the cells beside them.
 
-A sliver is smaller than ``min_area_m2`` or narrower than ``min_width_m``, the diameter of the largest circle that fits inside.
+A sliver is smaller than ``min_area_m2`` or narrower than ``min_width_m``, the diameter of the largest circle that fits
+inside.
 
-It dissolves into the neighbour that agrees with most of its labels, then the one with the longest shared edge, then the larger,
-then the first. Slivers dissolve in rounds: whoever would go to a sliver that goes itself in this round waits for the next, and
-whoever would go to a smaller sliver waits for that one to come. So slivers reach real cells by their own labels, a round
-has always something to do, and the result does not depend on any order of processing.
+It dissolves into the neighbour that agrees with most of its labels, then the one with the longest shared edge, then the
+larger, then the first. Slivers dissolve in rounds: whoever would go to a sliver that goes itself in this round waits
+for the next, and whoever would go to a smaller sliver waits for that one to come. So slivers reach real cells by their
+own labels, a round has always something to do, and the result does not depend on any order of processing.
 """
 
 from __future__ import annotations
@@ -39,11 +40,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Dissolved:
-    """``group`` is the cell of each face (the lowest face in it), OUTSIDE for faces outside the city; ``label`` holds what a
-    cell carries, in the row of its lowest face. A cell that is a sliver still has no neighbour to go to."""
+    """``group`` is the cell of each face (the lowest face in it), OUTSIDE for faces outside the city.
+
+    ``label`` and ``hard`` hold what a cell carries, in the row of its lowest face. A cell that is a sliver still has no
+    neighbour to go to.
+    """
 
     group: Whole
     label: Whole
+    hard: Whole
 
 
 def are_slivers(shapes: Geometries, limits: Limits) -> Flags:
@@ -63,14 +68,15 @@ def are_thin(shapes: Geometries, area: Floats, perimeter: Floats, width_m: float
     return thin
 
 
-def width_m(shape: shapely.Geometry) -> float:
+def width_m(shape: shapely.Polygon) -> float:
     """The diameter of the largest circle inside a polygon in metres, to the centimetre."""
     return float(2 * shapely.length(shapely.maximum_inscribed_circle(shape, tolerance=0.005)))
 
 
 @dataclass
 class _Graph:
-    """Cells in the making: the group (lowest face) of each face, what each group carries, and which faces touch over which length."""
+    """Cells in the making: the group (lowest face) of each face, what each group carries, and which faces touch over
+    which length."""
 
     pairs: Whole
     along: Floats
@@ -94,7 +100,8 @@ class _Graph:
 
     def per_group(self, values: Floats | None) -> Floats:
         """Sums of the faces' values by group, or their number."""
-        return np.bincount(self.group, weights=values, minlength=len(self.group))
+        sums: Floats = np.bincount(self.group, weights=values, minlength=len(self.group)).astype(np.float64)
+        return sums
 
     def join(self, pairs: Whole) -> None:
         self.group = components(len(self.group), pairs)[self.group]
@@ -121,12 +128,21 @@ class _Graph:
         root = self.group[target]
         self.label[root], self.hard[root], self.whole[root] = carried
 
+    def _scraps(self, attached: Whole, area: Floats) -> Flags:
+        """Which groups are cut off from all others with their ``hard``, and hold less than half of its ground."""
+        place = np.unique(self.hard, return_inverse=True)[1].ravel()
+        ground = np.bincount(place, weights=self.area)[place]
+        scraps: Flags = 2 * area < ground
+        scraps[attached] = False
+        return scraps
+
     def moves(self, slivers: Flags) -> tuple[Whole, Whole]:
         """Which groups go to which other groups in this round."""
         pairs, length = self.touching()
-        able = slivers[pairs[:, 0]] & (self.hard[pairs[:, 0]] == self.hard[pairs[:, 1]])
-        source, target, along = pairs[able, 0], pairs[able, 1], length[able]
         area = self.per_group(self.area)
+        same = self.hard[pairs[:, 0]] == self.hard[pairs[:, 1]]
+        able = slivers[pairs[:, 0]] & (same | self._scraps(pairs[same, 0], area)[pairs[:, 0]])
+        source, target, along = pairs[able, 0], pairs[able, 1], length[able]
         agree = (self.label[source] == self.label[target]).sum(axis=1)
         order = np.lexsort((target, -area[target], -along, -agree, source))
         source, target = source[order], target[order]
@@ -157,8 +173,8 @@ class Dissolver:
     def dissolve(self, label: Whole, hard: Whole, whole: Whole) -> Dissolved:
         """Join what has the same labels (n faces, k), then dissolve slivers until none is left that can go.
 
-        Nothing dissolves over a change of ``hard``. Faces with the same number in ``whole`` form one cell whatever its
-        size; FREE faces do not.
+        Nothing dissolves over a change of ``hard``, but for scraps that are cut off from everything else that carries
+        theirs. Faces with the same number in ``whole`` form one cell whatever its size; FREE faces do not.
         """
         graph = self._graph(label.copy(), hard.copy(), whole.copy())
         graph.join_wholes(np.flatnonzero(self.inside & (whole != FREE)))
@@ -168,7 +184,7 @@ class Dissolver:
             slivers = self._slivers(graph, known)
             source, target = graph.moves(slivers)
             if not len(source):
-                return Dissolved(np.where(self.inside, graph.group, OUTSIDE), graph.label)
+                return Dissolved(np.where(self.inside, graph.group, OUTSIDE), graph.label, graph.hard)
             graph.move(source, target)
 
     def _graph(self, label: Whole, hard: Whole, whole: Whole) -> _Graph:
@@ -205,4 +221,5 @@ class Dissolver:
         ends = np.searchsorted(group[order], roots, side="right")
         members = [order[start:end] for start, end in zip(starts, ends, strict=True)]
         shapes = np.array([shapely.coverage_union_all(self.shapes[faces]) for faces in members], dtype=object)
-        return are_thin(shapes, shapely.area(shapes), shapely.length(shapes), self.limits.min_width_m).tolist()
+        thin = are_thin(shapes, shapely.area(shapes), shapely.length(shapes), self.limits.min_width_m)
+        return [bool(one) for one in thin]

@@ -1,12 +1,12 @@
 """Pull lines that were drawn twice, metres apart, onto one of the two.
 
-Layers of lines are taken in rank. The first stays as it is; of every later one, what runs within reach of the lines already
-placed is moved onto them: its corners go to the nearest point there, and where it passes a placed corner it takes that
-corner in. A stretch drawn twice then consists of the very same pieces. Nothing moves farther than the reach, so nothing twice as
-wide as the reach can close up.
+Layers of lines are taken in rank. The first stays as it is; of every later one, what runs within reach of the lines
+already placed is moved onto them: its corners go to the nearest point there, and where it passes a placed corner it
+takes that corner in. A stretch drawn twice then consists of the very same pieces. Nothing moves farther than the reach,
+so nothing twice as wide as the reach can close up.
 
-Only what runs alongside is pulled. Where two lines cross at an angle they are left to cross: pulling the corners beside a
-crossing would tilt the long pieces that end there.
+Only what runs alongside is pulled. Where two lines cross at an angle they are left to cross: pulling the corners beside
+a crossing would tilt the long pieces that end there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 import shapely
 
 from gis.arrangement import distinct
-from gis.lattice import keys, points
+from gis.lattice import dots, keys, points, segments
 
 Whole = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -55,7 +55,7 @@ def _targets(corners: Whole, placed: Whole, scale: Floats, reach_m: float) -> Wh
         return target
     at = points(corners) * scale
     start, end = points(placed[:, 0]) * scale, points(placed[:, 1]) * scale
-    tree = shapely.STRtree(shapely.linestrings(np.stack([start, end], axis=1)))
+    tree = shapely.STRtree(segments(np.stack([start, end], axis=1)))
     corner, line = tree.query_nearest(shapely.points(at), max_distance=reach_m, all_matches=False)
     along = end[line] - start[line]
     length = np.hypot(*along.T)
@@ -82,8 +82,8 @@ def _through_corners(own: Whole, anchors: Whole, scale: Floats, reach_m: float) 
     """Let each piece pass through the anchors that it runs by."""
     start, end = points(own[:, 0]) * scale, points(own[:, 1]) * scale
     at = points(anchors) * scale
-    tree = shapely.STRtree(shapely.points(at))
-    lines = shapely.linestrings(np.stack([start, end], axis=1))
+    tree = shapely.STRtree(dots(at))
+    lines = segments(np.stack([start, end], axis=1))
     line, anchor = tree.query(lines, predicate="dwithin", distance=reach_m)
     along, away = end[line] - start[line], at[anchor] - start[line]
     length = np.hypot(*along.T)

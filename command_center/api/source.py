@@ -34,7 +34,9 @@ class ReadingQuery(Page):
 
     sensor: str
     quantity: str | None = None
-    since: AwareDatetime | None = Field(None, description="received at or after, RFC 3339; the last day when it is missing")
+    since: AwareDatetime | None = Field(
+        None, description="received at or after, RFC 3339; the last day when it is missing"
+    )
 
 
 @blueprint.get("/sensors", summary="Sensors with their newest values, by id")

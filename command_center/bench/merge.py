@@ -1,7 +1,7 @@
 """The merge: against the plain overlay that it improves on, on real cities where their data is at hand, and as a city grows.
 
-Seconds are of processor time. The plain overlay cuts all boundaries by each other and cleans the pieces as a coverage: it says nothing of
-labels, keeps slivers and accounts for nothing, but it is the least that any merge has to do.
+Seconds are of processor time. The plain overlay cuts all boundaries by each other and cleans the pieces as a coverage:
+it says nothing of labels, keeps slivers and accounts for nothing, but it is the least that any merge has to do.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import resource
 import time
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -38,7 +39,7 @@ _CITIES: Final[Mapping[str, tuple[Path, Mapping[str, str]]]] = {
         {"beats": "spd-beats", "council": "city-council-districts", "schools": "sps_attendance_area_ES"},
     ),
 }
-_WITHIN: Final = 5.0  # times the plain overlay
+_WITHIN: Final[Mapping[str, float]] = {"Washington DC": 5.0}  # times the plain overlay, where that was promised
 _SIZES: Final = (1_000, 2_000, 4_000, 8_000)
 _GROWTH: Final = 1.6  # how much more than n log n the largest city may take, seen from the smallest
 _BLOCK_M: Final = 140.0
@@ -48,7 +49,7 @@ _OFFSETS: Final = {"emergency": (0, 0), "public_order": (1, 0), "urban_managemen
 
 
 def run() -> list[Figure]:
-    """Measure; cities whose files are not there are left out. Takes about two minutes."""
+    """Measure; cities whose files are not there are left out. Takes three minutes."""
     found: list[Figure] = []
     for city, (folder, files) in _CITIES.items():
         if all((folder / f"{file}.geojson").is_file() for file in files.values()):
@@ -62,9 +63,10 @@ def _city(city: str, networks: list[Network]) -> list[Figure]:
     told = report(merged)
     shares = [network["kept_area_share"] for network in told["networks"].values()]
     kept, moved = min(shares), told["area_moved_m2"]
+    goal = 1 / _WITHIN[city] if city in _WITHIN else None
     ratio = plain_s / ours_s
     return [
-        Figure(f"{city}: merge with report", ours_s, "s", plain_s, ratio, 1 / _WITHIN, ratio >= 1 / _WITHIN),
+        Figure(f"{city}: merge with report", ours_s, "s", plain_s, ratio, goal, ratio >= goal if goal else None),
         Figure(f"{city}: cells", len(merged.cells), "cells"),
         Figure(f"{city}: pieces of the overlay", told["raw_pieces"], "pieces"),
         Figure(f"{city}: ground that changed a grid", moved, "m2"),
@@ -80,10 +82,14 @@ def _growth() -> list[Figure]:
         networks = synthetic(size)
         grids = sum(len(network.ids) for network in networks)
         taken_s, merged = _seconds(lambda networks=networks: _explained(networks))  # type: ignore[misc]
+        plain_s = _seconds(lambda networks=networks: plain_overlay(networks))[0]  # type: ignore[misc]
         unit_s.append(taken_s / (grids * math.log(grids)))
-        found.append(Figure(f"synthetic, 3 x {size:,} grids: {len(merged.cells):,} cells", taken_s, "s"))
+        what = f"synthetic, 3 x {size:,} grids, {len(merged.cells):,} cells: merge with report"
+        found.append(Figure(what, taken_s, "s", plain_s, plain_s / taken_s))
         if size == _SIZES[-1]:
-            found.append(at_most("synthetic: cells that are no valid coverage", int(not _is_coverage(merged)), "faults", 0))
+            found.append(
+                at_most("synthetic: cells that are no valid coverage", int(not _is_coverage(merged)), "faults", 0)
+            )
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     growth = unit_s[-1] / unit_s[0]
     what = f"growth beyond n log n from {_SIZES[0]:,} to {_SIZES[-1]:,} grids"
@@ -113,13 +119,15 @@ def plain_overlay(networks: list[Network]) -> npt.NDArray[Any]:
     polygons = np.concatenate([network.polygons for network in networks])
     lines = shapely.boundary(Ground.under(polygons).projection.metres(polygons))
     pieces = shapely.get_parts(shapely.polygonize(shapely.get_parts(shapely.unary_union(lines))))
-    cleaned: npt.NDArray[Any] = shapely.coverage_clean(pieces)
+    cleaned: npt.NDArray[Any] = shapely.coverage_clean(pieces)  # type: ignore[attr-defined]  # not in the stubs yet
     return cleaned
 
 
 def synthetic(grids: int) -> list[Network]:
-    """Three networks of about so many grids: each takes two by two blocks of the same crooked streets, from another corner, and draws
-    every point of a street up to a metre off."""
+    """Three networks of about so many grids over the same crooked streets.
+
+    Each takes two by two blocks, from another corner, and draws every point of a street up to a metre off.
+    """
     blocks = 2 * round(math.sqrt(grids))
     across = blocks * _POINTS_A_BLOCK + 1
     rng = np.random.default_rng(grids)
@@ -133,8 +141,8 @@ def synthetic(grids: int) -> list[Network]:
         columns, rows = (_stops(first, blocks) for first in (first_column, first_row))
         rims = [
             _rim(drawn, west, east_, south, north_)
-            for west, east_ in zip(columns, columns[1:], strict=False)
-            for south, north_ in zip(rows, rows[1:], strict=False)
+            for west, east_ in pairwise(columns)
+            for south, north_ in pairwise(rows)
         ]
         features = [Drawn(shapely.Polygon(rim), {"id": f"{number:05d}"}) for number, rim in enumerate(rims)]
         found.append(assemble(name, features, "id"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -45,14 +46,16 @@ class Blocks:
     across: int
     step_m: float = 150.0
 
-    def drawn(self, rng: np.random.Generator, columns: Sequence[int], rows: Sequence[int], jitter_m: float) -> dict[str, BaseGeometry]:
+    def drawn(
+        self, rng: np.random.Generator, columns: Sequence[int], rows: Sequence[int], jitter_m: float
+    ) -> dict[str, BaseGeometry]:
         """Rectangles between the given streets (numbers from 0 to across), every crossing up to ``jitter_m`` off."""
         corner = np.stack(np.meshgrid(np.arange(self.across + 1), np.arange(self.across + 1), indexing="ij"), axis=-1)
         corner = corner * self.step_m + rng.uniform(-jitter_m, jitter_m, corner.shape)
         return {
             f"{west}-{south}": shapely.Polygon(_rim(corner, west, east, south, north))
-            for west, east in zip(columns, columns[1:], strict=False)
-            for south, north in zip(rows, rows[1:], strict=False)
+            for west, east in pairwise(columns)
+            for south, north in pairwise(rows)
         }
 
 

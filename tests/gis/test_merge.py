@@ -15,6 +15,7 @@ from gis.coverage_check import check
 from gis.merge import Merged, NothingToMerge, merge
 from gis.merge_report import report
 from gis.network import Drawn, Network, assemble
+from gis.overlay import NoVillage
 from gis.projection import EqualArea
 from gis.read_network import read_network
 from gis.sliver import Limits
@@ -48,7 +49,10 @@ def _judged(merged: Merged) -> None:
     small = shapely.area(metres) < merged.limits.min_area_m2
     thin = shapely.is_empty(shapely.buffer(metres, -merged.limits.min_width_m / 2))
     assert {cell.code for cell, bad in zip(merged.cells, small | thin, strict=True) if bad} <= excused
-    assert all(cell.area_m2 == pytest.approx(shape.area, rel=1e-6, abs=0.02) for cell, shape in zip(merged.cells, metres, strict=True))
+    assert all(
+        cell.area_m2 == pytest.approx(shape.area, rel=1e-6, abs=0.02)
+        for cell, shape in zip(merged.cells, metres, strict=True)
+    )
 
 
 def test_two_networks_make_a_cell_of_every_real_difference() -> None:
@@ -80,7 +84,11 @@ def test_a_long_tail_between_lines_that_part_slowly_is_cut_off() -> None:
 
 def test_a_sliver_goes_where_most_labels_agree_and_not_where_its_edge_is_longest() -> None:
     # The strip is a's third grid, 4 m wide; b and c agree with its western neighbour, its eastern edge is as long.
-    strip = {"w": shapely.box(0, 0, 498, 1000), "x": shapely.box(498, 0, 502, 1000), "e": shapely.box(502, 0, 1000, 1000)}
+    strip = {
+        "w": shapely.box(0, 0, 498, 1000),
+        "x": shapely.box(498, 0, 502, 1000),
+        "e": shapely.box(502, 0, 1000, 1000),
+    }
     others = {"w": shapely.box(0, 0, 502, 1000), "e": shapely.box(502, 0, 1000, 1000)}
     merged = merge([network("a", strip), network("b", others), network("c", others)])
     assert _sources(merged) == [("e", "e", "e"), ("w", "w", "w")]
@@ -99,7 +107,11 @@ def test_ground_without_a_grid_stays_null() -> None:
 
 
 def test_a_narrow_gap_inside_a_network_closes_and_is_listed() -> None:
-    drawn = {"w": shapely.box(0, 0, 499, 1000), "e": shapely.box(502, 0, 1000, 1000), "n": shapely.box(0, 1000, 1000, 1200)}
+    drawn = {
+        "w": shapely.box(0, 0, 499, 1000),
+        "e": shapely.box(502, 0, 1000, 1000),
+        "n": shapely.box(0, 1000, 1000, 1200),
+    }
     merged = merge([network("a", drawn), network("b", {"all": shapely.box(0, 0, 1000, 1200)})])
     assert _sources(merged) == [("e", "all"), ("n", "all"), ("w", "all")]
     gap = report(merged)["networks"]["a"]["gaps"][0]
@@ -165,7 +177,9 @@ def test_base_grids_stay_whole_and_take_the_largest_share_of_the_others() -> Non
 
 def test_a_base_grid_of_two_parts_is_one_cell() -> None:
     two = shapely.MultiPolygon([shapely.box(0, 0, 200, 1000), shapely.box(800, 0, 1000, 1000)])
-    merged = merge([network("a", {"two": two, "mid": shapely.box(200, 0, 800, 1000)}), network("b", _thirds())], base="a")
+    merged = merge(
+        [network("a", {"two": two, "mid": shapely.box(200, 0, 800, 1000)}), network("b", _thirds())], base="a"
+    )
     assert _sources(merged) == [("mid", "s"), ("two", "s")]
     assert {cell.geometry.geom_type for cell in merged.cells} == {"Polygon", "MultiPolygon"}
 
@@ -192,7 +206,9 @@ def test_cells_end_at_the_boundary_and_leave_no_gap_inside_it() -> None:
 
 
 def _villages() -> Network:
-    return network("villages", {"321302001001": shapely.box(0, 0, 300, 1000), "321302001201": shapely.box(300, 0, 1000, 1000)})
+    return network(
+        "villages", {"321302001001": shapely.box(0, 0, 300, 1000), "321302001201": shapely.box(300, 0, 1000, 1000)}
+    )
 
 
 def test_no_cell_crosses_a_village_and_codes_are_the_villages_with_three_digits() -> None:
@@ -213,7 +229,7 @@ def test_no_cell_crosses_a_village_and_codes_are_the_villages_with_three_digits(
 def test_a_village_line_beside_a_grid_line_leaves_no_sliver_and_no_cell_across() -> None:
     merged = merge([network("a", _halves(304.0)), network("b", _thirds())], villages=_villages())
     assert len(merged.cells) == 4
-    villages = {own: shape for own, shape in zip(_villages().ids, _villages().polygons, strict=True)}
+    villages = dict(zip(_villages().ids, _villages().polygons, strict=True))
     for cell in merged.cells:
         assert area_m2([cell.geometry.difference(villages[cell.village])]) < 1.0
 
@@ -223,6 +239,15 @@ def test_ground_outside_every_village_goes_to_the_one_beside_it() -> None:
     merged = merge([network("a", _halves()), network("b", _thirds())], villages=villages)
     assert {cell.village for cell in merged.cells} == {"321302001001"}
     assert report(merged)["villages"]["gaps"][0]["area_m2"] == pytest.approx(300_000, rel=0.01)
+
+
+def test_an_island_goes_to_the_nearest_village_and_villages_elsewhere_are_refused() -> None:
+    drawn = _halves() | {"island": shapely.box(-900, 0, -600, 300)}
+    networks = [network("a", drawn), network("b", _thirds())]
+    island = next(cell for cell in merge(networks, villages=_villages()).cells if cell.sources["a"] == "island")
+    assert island.village == "321302001001"
+    with pytest.raises(NoVillage):
+        merge(networks, villages=network("villages", {"321302001001": shapely.box(1100, 0, 1200, 1000)}))
 
 
 def test_more_than_999_cells_in_a_village_are_refused() -> None:
@@ -253,7 +278,9 @@ def test_a_split_cell_leaves_its_code_to_the_larger_part_and_no_code_comes_back(
     code = {tuple(cell.sources.values()): cell.code for cell in split.cells}
     assert code[("w", "s")] == west
     assert code[("w", "n")] not in {cell.code for cell in first.cells}
-    joined = merge([network("a", _halves()), network("b", {"all": shapely.box(0, 0, 1000, 1000)})], previous=_previous(split))
+    joined = merge(
+        [network("a", _halves()), network("b", {"all": shapely.box(0, 0, 1000, 1000)})], previous=_previous(split)
+    )
     assert {cell.code for cell in joined.cells} == {cell.code for cell in first.cells}
     assert set(joined.coded.retired) == {code[("w", "n")], code[("e", "n")]}
     again = merge([network("a", _halves()), network("b", _thirds())], previous=_previous(joined))
@@ -301,7 +328,9 @@ def test_seattle_merges_into_a_valid_coverage() -> None:
     assert sum(cell.area_m2 for cell in merged.cells) == pytest.approx(true, rel=1e-6)
 
 
-@pytest.mark.skipif(not _WASHINGTON.is_dir(), reason="the data of Washington DC lies beside the project and is not here")
+@pytest.mark.skipif(
+    not _WASHINGTON.is_dir(), reason="the data of Washington DC lies beside the project and is not here"
+)
 def test_washington_merges_into_a_valid_coverage_with_the_ground_that_has_no_fire_district() -> None:
     names = {"police": "police-service-areas-psa", "fire": "fire-alarm-districts", "works": "dpw-parking-beats"}
     merged = merge([read_network(name, _WASHINGTON / f"{file}.geojson") for name, file in names.items()])

@@ -113,7 +113,9 @@ def test_a_merge_is_a_valid_coverage_that_keeps_the_ground(city: _City) -> None:
     assert shapely.is_valid(shapes).all()
     assert shapely.coverage_is_valid(shapes)
     given_ground = shapely.union_all(np.concatenate([network.polygons for network in merged.networks]))
-    closed = area_m2([shapely.union_all(shapes)]) - area_m2([shapely.intersection(shapely.union_all(shapes), given_ground)])
+    closed = area_m2([shapely.union_all(shapes)]) - area_m2(
+        [shapely.intersection(shapely.union_all(shapes), given_ground)]
+    )
     total = area_m2([given_ground])
     assert abs(area_m2(shapes) - closed - total) <= 1e-6 * total + 0.01 * closed
     told = report(merged)
@@ -121,6 +123,30 @@ def test_a_merge_is_a_valid_coverage_that_keeps_the_ground(city: _City) -> None:
     for cell, metres in zip(merged.cells, PROJECTION.metres(shapes), strict=True):
         fits = metres.area >= 1_000 and not metres.buffer(-2.5).is_empty
         assert fits or cell.code in excused
+
+
+@settings(max_examples=25, deadline=None)
+@given(cities(), st.booleans(), st.integers(200, 700), st.floats(0, 6))
+def test_villages_and_a_base_leave_a_valid_coverage_with_one_village_a_cell(
+    city: _City, with_base: bool, street: int, jitter_m: float
+) -> None:
+    networks = city.networks()
+    halves = {
+        "321302001001": shapely.box(-5, -5, street, 905 + jitter_m),
+        "321302001002": shapely.box(street, -5, 905, 905),
+    }
+    villages = _network("villages", list(halves.items()))
+    merged = merge(networks, villages=villages, base=networks[0].name if with_base else None)
+    shapes = np.array([cell.geometry for cell in merged.cells])
+    assert shapely.is_valid(shapes).all()
+    assert shapely.coverage_is_valid(shapes)
+    assert all(cell.village == cell.code[:12] for cell in merged.cells)
+    told = report(merged)
+    excused = {entry["code"] for entry in told["exceptions"]}
+    assert {cell.code for cell in merged.cells if cell.area_m2 < 1_000} <= excused
+    assert told["villages"]["kept_area_share"] > 0.99
+    if with_base:
+        assert told["networks"][networks[0].name]["kept_area_share"] > 0.99
 
 
 @settings(max_examples=25, deadline=None)
