@@ -115,14 +115,15 @@ class Worker:
                 self.doubtful = True
                 raise DatabaseAway(str(problem)) from problem
             except Exception as problem:  # noqa: BLE001  the worker's door: one message must never stop the city's path
-                part = work.pop()
+                part = work[-1]
                 if len(part) > 1:
                     self.log.warning("batch halved", messages=len(part), problem=repr(problem)[:500])
                     middle = len(part) // 2
-                    work += [part[middle:], part[:middle]]
+                    work[-1:] = [part[middle:], part[:middle]]
                     continue
+                # It leaves the work only once quarantine has it: the database may go away in this very moment too.
                 outcome = self._put_aside(part, problem)
-                self._done(part, outcome)
+                self._done(work.pop(), outcome)
             else:
                 self._done(work.pop(), outcome)
 
