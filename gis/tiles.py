@@ -44,7 +44,7 @@ SELECT ST_AsMVT(t, 'region_labels', 4096, 'geom') FROM (
 _CELLS = """
 SELECT ST_AsMVT(t, 'cells', 4096, 'geom') FROM (
   SELECT code, region, {geometry} AS geom FROM cells
-  WHERE geom && ST_SetSRID({bounds}, 4490) AND {within}
+  WHERE geom && ST_SetSRID({bounds}, 4490) AND {within} AND valid_to IS NULL
 ) t"""
 
 _WATER = """
@@ -82,6 +82,7 @@ def versions(connection: Connection, scope: str) -> dict[str, str]:
         text(
             "SELECT 'regions', md5(string_agg(code || name || scope || ST_Area(geom), ',' ORDER BY code)) FROM regions"
             " UNION ALL SELECT 'cells', md5(string_agg(code || scope || area_m2, ',' ORDER BY code)) FROM cells"
+            " WHERE valid_to IS NULL"
             " UNION ALL SELECT 'water', md5(string_agg(kind || name || ST_Length(geom), ',' ORDER BY id)) FROM water"
         )
     )

@@ -88,6 +88,22 @@ readings = Table(
     postgresql_partition_by="RANGE (received_at)",
 )
 
+# Where a moving sensor said it was, for readings that came with a position: as sent, and as used.
+reading_positions = Table(
+    "reading_positions",
+    metadata,
+    Column("received_at", Instant, nullable=False),
+    Column("key", BigInteger, nullable=False),
+    Column("sensor", Integer, nullable=False),
+    Column("raw_lng", Double, nullable=False),
+    Column("raw_lat", Double, nullable=False),
+    Column("datum", Text, nullable=False),
+    Column("lng", Double, nullable=False),
+    Column("lat", Double, nullable=False),
+    Index("ix_reading_positions_received_at", "received_at", postgresql_using="brin"),
+    Index("ix_reading_positions_key", "key", unique=True),
+)
+
 quarantine = Table(
     "quarantine",
     metadata,
@@ -106,6 +122,7 @@ quarantine = Table(
 policies = (
     Policy("sensors", within("scope")),
     Policy("readings", "sensor = ANY (ARRAY(SELECT n FROM sensors))"),
+    Policy("reading_positions", "sensor = ANY (ARRAY(SELECT n FROM sensors))"),
     Policy("quarantine", within("scope")),
 )
 

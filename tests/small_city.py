@@ -160,7 +160,7 @@ def _add_region(connection: Connection, spot: Spot) -> None:
         point = spot.shape.representative_point()
         row = {"tier": region.tier, "parent": region.parent, "synthetic": True, "label": f"SRID=4490;{point.wkt}"}
         table = gis_store.regions
-    shape = f"SRID=4490;{spot.shape.wkt}"
+    shape = f"SRID=4490;{_many(spot.shape).wkt}"
     connection.execute(
         table.insert(), {"code": region.code, "name": region.name, "scope": region.scope, "geom": shape, **row}
     )

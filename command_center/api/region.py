@@ -104,7 +104,7 @@ def list_cells(query: CellQuery) -> dict[str, Any]:
     statement: Select[Any] = table.select().with_only_columns(
         table.c.code, table.c.name, table.c.region, table.c.area_m2, table.c.sources
     )
-    statement = narrowed(statement, table, {"code": query.code})
+    statement = narrowed(statement.where(table.c.valid_to.is_(None)), table, {"code": query.code})
     if query.region is not None:
         statement = statement.where(below(table.c.scope, query.region))
     with sight() as connection:
@@ -121,7 +121,7 @@ def get_map() -> dict[str, Any]:
             for row in connection.execute(
                 text(
                     "WITH found AS (SELECT scope, box2d(geom) AS b FROM regions"
-                    " UNION ALL SELECT scope, box2d(geom) FROM cells)"
+                    " UNION ALL SELECT scope, box2d(geom) FROM cells WHERE valid_to IS NULL)"
                     " SELECT scope, ST_XMin(b) AS west, ST_YMin(b) AS south, ST_XMax(b) AS east, ST_YMax(b) AS north"
                     " FROM found WHERE scope IN (:own, :root)"
                 ),

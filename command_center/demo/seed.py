@@ -103,6 +103,10 @@ def _wkt(geometry: BaseGeometry) -> str:
     return f"SRID=4490;{geometry.wkt}"
 
 
+def _many(shape: BaseGeometry) -> str:
+    return _wkt(MultiPolygon([shape]) if isinstance(shape, Polygon) else shape)
+
+
 def _add_ground(connection: Connection, city: DemoCity) -> None:
     _add(connection, gis_store.regions, [_region_row(place) for place in city.regions])
     parents = [
@@ -127,7 +131,7 @@ def _region_row(place: Place) -> dict[str, Any]:
         "scope": region.scope,
         "inferred": region.inferred,
         "synthetic": True,
-        "geom": _wkt(MultiPolygon([shape]) if isinstance(shape, Polygon) else shape),
+        "geom": _many(shape),
         "label": _wkt(shape.representative_point()),
     }
 
@@ -140,7 +144,7 @@ def _cell_row(place: Place) -> dict[str, Any]:
         "scope": place.region.scope,
         "area_m2": area_m2(place.geometry),
         "sources": {},
-        "geom": _wkt(place.geometry),
+        "geom": _many(place.geometry),
     }
 
 

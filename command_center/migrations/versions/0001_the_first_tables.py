@@ -255,6 +255,11 @@ def upgrade() -> None:
         sa.Column("scope", sa.Text(collation="C"), nullable=False),
         sa.Column("inferred", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("synthetic", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("scheme", sa.Text(), server_default="local", nullable=False),
+        sa.Column("valid_from", sa.Date(), nullable=True),
+        sa.Column("valid_to", sa.Date(), nullable=True),
+        sa.Column("source", sa.Text(), server_default="", nullable=False),
+        sa.Column("version", sa.Integer(), server_default="0", nullable=False),
         sa.Column(
             "geom",
             Geometry(
@@ -365,12 +370,16 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("region", sa.Text(), nullable=False),
         sa.Column("scope", sa.Text(collation="C"), nullable=False),
+        sa.Column("kind", sa.Text(), server_default="basic", nullable=False),
         sa.Column("area_m2", sa.Double(), nullable=False),
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("valid_from", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("valid_to", sa.DateTime(timezone=True), nullable=True),
         sa.Column("sources", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
         sa.Column(
             "geom",
             Geometry(
-                geometry_type="POLYGON",
+                geometry_type="MULTIPOLYGON",
                 srid=4490,
                 dimension=2,
                 spatial_index=False,
@@ -381,12 +390,13 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.ForeignKeyConstraint(["region"], ["regions.code"], name=op.f("fk_cells_region")),
-        sa.PrimaryKeyConstraint("code", name=op.f("pk_cells")),
-        sa.UniqueConstraint("n", name=op.f("uq_cells_n")),
+        sa.PrimaryKeyConstraint("n", name=op.f("pk_cells")),
     )
     op.create_geospatial_index(
         "idx_cells_geom", "cells", ["geom"], unique=False, postgresql_using="gist", postgresql_ops={}
     )
+    op.create_index(op.f("ix_cells_code"), "cells", ["code"], unique=False)
+    op.create_index("ix_cells_in_force", "cells", ["code"], unique=True, postgresql_where=sa.text("valid_to IS NULL"))
     op.create_index(op.f("ix_cells_region"), "cells", ["region"], unique=False)
     op.create_index(op.f("ix_cells_scope"), "cells", ["scope"], unique=False)
     op.create_table(
@@ -489,3 +499,227 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("ticket", "version", name=op.f("pk_ticket_steps")),
     )
     op.execute(_PARTITIONS)
+    op.create_table(
+        "cell_functions",
+        sa.Column("id", sa.Integer(), sa.Identity(always=False), nullable=False),
+        sa.Column("cell", sa.Text(), nullable=False),
+        sa.Column("domain", sa.Text(), nullable=False),
+        sa.Column("organisation", sa.Text(), nullable=False),
+        sa.Column("worker", sa.Text(), nullable=True),
+        sa.Column("valid_from", sa.Date(), nullable=False),
+        sa.Column("valid_to", sa.Date(), nullable=True),
+        sa.Column("scope", sa.Text(collation="C"), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_cell_functions")),
+    )
+    op.create_index("ix_cell_functions_cell", "cell_functions", ["cell", "domain", "valid_from"], unique=True)
+    op.create_index(op.f("ix_cell_functions_scope"), "cell_functions", ["scope"], unique=False)
+    op.create_table(
+        "grid_versions",
+        sa.Column("n", sa.Integer(), sa.Identity(always=False), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("note", sa.Text(), server_default="", nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("made_by", sa.Text(), nullable=False),
+        sa.Column("effective_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("in_force_from", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("in_force_to", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("report", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
+        sa.Column("changes", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
+        sa.PrimaryKeyConstraint("n", name=op.f("pk_grid_versions")),
+    )
+    op.create_index(
+        "ix_grid_versions_one",
+        "grid_versions",
+        ["state"],
+        unique=True,
+        postgresql_where=sa.text("state IN ('in_force', 'published')"),
+    )
+    op.create_table(
+        "imports",
+        sa.Column("n", sa.Integer(), sa.Identity(always=False), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("file", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("datum", sa.Text(), nullable=False),
+        sa.Column("imported_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("rows", sa.Integer(), nullable=False),
+        sa.Column("notices", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("n", name=op.f("pk_imports")),
+    )
+    op.create_table(
+        "map_layers",
+        sa.Column("layer", sa.Text(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("drawn_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("layer", name=op.f("pk_map_layers")),
+    )
+    op.create_table(
+        "networks",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("file", sa.Text(), nullable=False),
+        sa.Column("datum", sa.Text(), nullable=False),
+        sa.Column("imported_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("grids", sa.Integer(), nullable=False),
+        sa.Column("notices", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_networks")),
+    )
+    op.create_table(
+        "reading_positions",
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("key", sa.BigInteger(), nullable=False),
+        sa.Column("sensor", sa.Integer(), nullable=False),
+        sa.Column("raw_lng", sa.Double(), nullable=False),
+        sa.Column("raw_lat", sa.Double(), nullable=False),
+        sa.Column("datum", sa.Text(), nullable=False),
+        sa.Column("lng", sa.Double(), nullable=False),
+        sa.Column("lat", sa.Double(), nullable=False),
+    )
+    op.create_index("ix_reading_positions_key", "reading_positions", ["key"], unique=True)
+    op.create_index(
+        "ix_reading_positions_received_at", "reading_positions", ["received_at"], unique=False, postgresql_using="brin"
+    )
+    op.create_table(
+        "tile_shapes",
+        sa.Column("layer", sa.Text(), nullable=False),
+        sa.Column("level", sa.SmallInteger(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("tier", sa.Text(), nullable=False),
+        sa.Column("parent", sa.Text(), nullable=True),
+        sa.Column("inferred", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("scope", sa.Text(collation="C"), nullable=False),
+        sa.Column(
+            "geom",
+            Geometry(
+                geometry_type="MULTIPOLYGON",
+                srid=3857,
+                dimension=2,
+                spatial_index=False,
+                from_text="ST_GeomFromEWKT",
+                name="geometry",
+                nullable=False,
+            ),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("layer", "level", "code", name=op.f("pk_tile_shapes")),
+    )
+    op.create_index("idx_tile_shapes_geom", "tile_shapes", ["geom"], unique=False, postgresql_using="gist")
+    op.create_index(op.f("ix_tile_shapes_scope"), "tile_shapes", ["scope"], unique=False)
+    op.create_table(
+        "cell_lineage",
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("from_code", sa.Text(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("change", sa.Text(), nullable=False),
+        sa.Column("area_m2", sa.Double(), nullable=False),
+        sa.Column("scope", sa.Text(collation="C"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["version"], ["grid_versions.n"], name=op.f("fk_cell_lineage_version"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("version", "from_code", "code", name=op.f("pk_cell_lineage")),
+    )
+    op.create_index(op.f("ix_cell_lineage_scope"), "cell_lineage", ["scope"], unique=False)
+    op.create_table(
+        "merge_jobs",
+        sa.Column("id", sa.Integer(), sa.Identity(always=False), nullable=False),
+        sa.Column("asked_by", sa.Text(), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("wish", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("step", sa.Text(), server_default="", nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("problem", sa.Text(), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["version"], ["grid_versions.n"], name=op.f("fk_merge_jobs_version"), ondelete="SET NULL"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_merge_jobs")),
+    )
+    op.create_index(op.f("ix_merge_jobs_state"), "merge_jobs", ["state"], unique=False)
+    op.create_table(
+        "network_grids",
+        sa.Column("network", sa.Text(), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("id", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("name", sa.Text(), server_default="", nullable=False),
+        sa.Column("scope", sa.Text(collation="C"), nullable=False),
+        sa.Column(
+            "geom",
+            Geometry(
+                srid=4490,
+                dimension=2,
+                spatial_index=False,
+                from_text="ST_GeomFromEWKT",
+                name="geometry",
+                nullable=False,
+            ),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["network"], ["networks.name"], name=op.f("fk_network_grids_network"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("network", "place", name=op.f("pk_network_grids")),
+    )
+    op.create_index("idx_network_grids_geom", "network_grids", ["geom"], unique=False, postgresql_using="gist")
+    op.create_index(op.f("ix_network_grids_scope"), "network_grids", ["scope"], unique=False)
+    op.create_table(
+        "network_problems",
+        sa.Column("network", sa.Text(), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("grids", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("area_m2", sa.Double(), nullable=True),
+        sa.Column("length_m", sa.Double(), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("scope", sa.Text(collation="C"), nullable=False),
+        sa.Column(
+            "geom",
+            Geometry(
+                srid=4490,
+                dimension=2,
+                spatial_index=False,
+                from_text="ST_GeomFromEWKT",
+                name="geometry",
+                nullable=False,
+            ),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["network"], ["networks.name"], name=op.f("fk_network_problems_network"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("network", "place", name=op.f("pk_network_problems")),
+    )
+    op.create_index("idx_network_problems_geom", "network_problems", ["geom"], unique=False, postgresql_using="gist")
+    op.create_index(op.f("ix_network_problems_scope"), "network_problems", ["scope"], unique=False)
+    op.create_table(
+        "planned_cells",
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("region", sa.Text(), nullable=False),
+        sa.Column("scope", sa.Text(collation="C"), nullable=False),
+        sa.Column("area_m2", sa.Double(), nullable=False),
+        sa.Column("sources", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column(
+            "geom",
+            Geometry(
+                geometry_type="MULTIPOLYGON",
+                srid=4490,
+                dimension=2,
+                spatial_index=False,
+                from_text="ST_GeomFromEWKT",
+                name="geometry",
+                nullable=False,
+            ),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(["region"], ["regions.code"], name=op.f("fk_planned_cells_region")),
+        sa.ForeignKeyConstraint(
+            ["version"], ["grid_versions.n"], name=op.f("fk_planned_cells_version"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("version", "code", name=op.f("pk_planned_cells")),
+    )
+    op.create_index(op.f("ix_planned_cells_scope"), "planned_cells", ["scope"], unique=False)
