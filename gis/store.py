@@ -223,6 +223,8 @@ map_layers = Table(
     Column("layer", Text, primary_key=True),
     Column("revision", Integer, nullable=False),
     Column("drawn_at", Instant, nullable=False),
+    # What the layer shows has changed; whoever changed it says so in the same transaction, the scheduler draws it anew.
+    Column("stale", Boolean, nullable=False, server_default="false"),
 )
 
 water = Table(

@@ -551,6 +551,7 @@ def upgrade() -> None:
         sa.Column("layer", sa.Text(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("drawn_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("stale", sa.Boolean(), server_default="false", nullable=False),
         sa.PrimaryKeyConstraint("layer", name=op.f("pk_map_layers")),
     )
     op.create_table(
