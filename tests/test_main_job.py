@@ -28,6 +28,8 @@ from tests.waiting import wait_until
 GAUGE = "demo-water-001"
 GAUGE_COUNTY = "321302"
 GAUGE_CELL = "321302002001001"
+# A machine without a graphics card draws five maps at once by its two processors: what is waited for takes its time there.
+PATIENCE_MS = 90_000
 OTHER_COUNTY = "321322"
 SEEN_WITHIN_S = 1.0
 
@@ -95,6 +97,13 @@ def browser() -> Iterator[Browser]:
         found.close()
 
 
+@pytest.fixture(autouse=True)
+def _everybody_goes_home(browser: Browser) -> Iterator[None]:
+    yield
+    for left_open in browser.contexts:
+        left_open.close()
+
+
 class Screen:
     """One person's browser."""
 
@@ -102,7 +111,7 @@ class Screen:
         self, browser: Browser, demo: Demo, username: str, path: str, width: int = 1280, height: int = 800
     ) -> None:
         self.context = browser.new_context(viewport={"width": width, "height": height}, locale="zh-CN")
-        self.context.set_default_timeout(20_000)
+        self.context.set_default_timeout(PATIENCE_MS)
         self.context.add_init_script(_WATCH)
         self.page: Page = self.context.new_page()
         self.errors: list[str] = []
@@ -122,7 +131,7 @@ class Screen:
     def shows(self, ticket: str, **state: str) -> None:
         """The ticket's row comes to say so, without a reload."""
         for name, value in state.items():
-            expect(self.row(ticket)).to_have_attribute(f"data-{name}", value, timeout=10_000)
+            expect(self.row(ticket)).to_have_attribute(f"data-{name}", value, timeout=PATIENCE_MS)
 
     def rows(self) -> list[str]:
         found = self.page.locator("[data-testid=ticket-row]").evaluate_all("rows => rows.map(r => r.dataset.ticketId)")
@@ -167,7 +176,7 @@ def test_a_reading_becomes_a_ticket_that_travels_five_tiers_before_everybodys_ey
     desk = Screen(browser, demo, "city", "/county")
     county = Screen(browser, demo, chain["county"], "/county")
     neighbour = Screen(browser, demo, f"county-{OTHER_COUNTY}", "/county")
-    wall.page.locator("[data-testid=map][data-ready=true]").wait_for(timeout=60_000)
+    wall.page.locator("[data-testid=map][data-ready=true]").wait_for()
     assert wall.rows() == county.rows() == neighbour.rows() == []
 
     published_at = _publish(gateway, GAUGE_COUNTY, GAUGE, 0.31)
@@ -195,8 +204,8 @@ def test_a_reading_becomes_a_ticket_that_travels_five_tiers_before_everybodys_ey
         wall.shows(ticket, tier="grid", status=status)
         county.shows(ticket, tier="grid", status=status)
     county.move(ticket, "close")
-    expect(wall.row(ticket)).to_have_count(0, timeout=20_000)
-    expect(phone.row(ticket)).to_have_count(0, timeout=20_000)
+    expect(wall.row(ticket)).to_have_count(0, timeout=PATIENCE_MS)
+    expect(phone.row(ticket)).to_have_count(0, timeout=PATIENCE_MS)
 
     # The neighbour's console lives: it shows its own matter, and never had the other's.
     _publish(gateway, OTHER_COUNTY, _water_gauge_of(demo, OTHER_COUNTY), 0.31)
@@ -233,7 +242,7 @@ def test_the_wall_fits_its_screen_without_overlap_and_has_no_text_too_small_to_r
     demo: Demo, browser: Browser, width: int, height: int
 ) -> None:
     wall = Screen(browser, demo, "city", "/wall", width, height)
-    wall.page.locator("[data-testid=map][data-ready=true]").wait_for(timeout=90_000)
+    wall.page.locator("[data-testid=map][data-ready=true]").wait_for()
     assert wall.page.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]") == [
         width,
         height,
@@ -257,7 +266,7 @@ def test_the_pages_speak_english_when_asked_and_load_nothing_from_elsewhere(demo
     asked: list[str] = []
     wall.page.on("request", lambda request: asked.append(request.url))
     wall.page.reload()
-    wall.page.locator("[data-testid=map][data-ready=true]").wait_for(timeout=60_000)
+    wall.page.locator("[data-testid=map][data-ready=true]").wait_for()
     assert wall.page.get_attribute("html", "lang") == "zh-CN"
     wall.page.get_by_test_id("language").click()
     expect(wall.page.locator("html")).to_have_attribute("lang", "en")

@@ -18,7 +18,7 @@ export function useDossier(id: Ref<string | null>) {
   /** A wish keeps its key until the server answered it, so that pressing again after a lost answer moves the ticket once. */
   let wish = { about: '', key: '' }
 
-  const pushed = computed(() => (id.value ? (live.replica.value.shelves.ticket.get(id.value) ?? null) : null))
+  const pushed = computed(() => (id.value ? (live.shelves.ticket.value.get(id.value) ?? null) : null))
   const ticket = computed(() => {
     const known = answered.value?.id === id.value ? answered.value : null
     if (!known || (pushed.value && pushed.value.version > known.version)) return pushed.value

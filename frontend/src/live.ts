@@ -36,7 +36,14 @@ let pulse_ms: number | null = null
 const listeners = new Set<(tickets: Ticket[]) => void>()
 
 export const live = {
-  replica: shallowReadonly(replica),
+  /** By kind. A shelf changes only when something on it does: the replica changes with every sensor that speaks, and a map or list made
+   * from it would be drawn anew each time. */
+  shelves: {
+    ticket: computed(() => replica.value.shelves.ticket),
+    alert: computed(() => replica.value.shelves.alert),
+    sensor: computed(() => replica.value.shelves.sensor),
+    camera: computed(() => replica.value.shelves.camera),
+  },
   pulse: shallowReadonly(pulse),
   /** Server time in ms, told once a second. */
   now_ms: shallowReadonly(now_ms),

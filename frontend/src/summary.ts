@@ -36,7 +36,7 @@ export function useSummary(region: () => string | null) {
     timer = setTimeout(() => void ask(), delay_ms)
   }
 
-  watch([() => live.replica.value.shelves.ticket, () => live.replica.value.shelves.sensor, () => live.replica.value.shelves.camera], () =>
+  watch([live.shelves.ticket, live.shelves.sensor, live.shelves.camera], () =>
     plan(AFTER_CHANGE_MS),
   )
   watch(region, () => plan(0))
