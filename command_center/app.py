@@ -12,8 +12,10 @@ from flask_socketio import SocketIO
 from structlog.stdlib import BoundLogger
 
 import command_center.api.alert
+import command_center.api.grid
 import command_center.api.health
 import command_center.api.incident
+import command_center.api.network
 import command_center.api.page
 import command_center.api.region
 import command_center.api.session
@@ -24,10 +26,11 @@ from command_center import websocket
 from command_center.api import problem
 from command_center.api.asking import Server, keep, wall_clock
 from command_center.push import Push
-from config.database import assert_bound_by_row_security, assert_durable, scoped, web_engine
+from config.database import assert_bound_by_row_security, assert_durable, web_engine
 from config.settings import Settings
-from gis.store import load_regions, load_root
-from ingest.store import load_catalogue
+from gis.region import RegionTree
+from gis.store import load_root
+from ingest.sensor import Catalogue
 
 LARGEST_REQUEST = 1024 * 1024
 _LARGEST_PACKET = 64 * 1024
@@ -41,6 +44,8 @@ _BLUEPRINTS = (
     command_center.api.source.blueprint,
     command_center.api.region.blueprint,
     command_center.api.region.tile_blueprint,
+    command_center.api.grid.blueprint,
+    command_center.api.network.blueprint,
 )
 _PLAIN_BLUEPRINTS = (command_center.api.health.blueprint, command_center.api.page.blueprint)
 
@@ -70,8 +75,8 @@ def make_app(
         root = load_root(connection)
     if root is None:
         raise NoCity("the database has no city: fill it first, for example with `command-center seed --demo`")
-    with scoped(engine, root.scope) as connection:
-        server = Server(settings, engine, clock, root, load_regions(connection), load_catalogue(connection), log)
+    server = Server(settings, engine, clock, root, RegionTree({}), Catalogue({}, {}), log)
+    server.read_ground()
     app = OpenAPI(
         __name__,
         info=Info(title="City operations command centre", version="1"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -12,14 +12,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy.typing as npt
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from command_center.ticket import dispatch
 from command_center.ticket.dispatch import BadDispatchTable, DispatchTable
 from config.settings import BadSetting
 from gis.locate import Cells, homes
 from gis.region import RegionTree
-from gis.store import load_cells, load_regions
+from gis.store import index_cells, load_regions, read_cells
+from gis.version_store import ground_mark
 from ingest.sensor import Catalogue
 from ingest.store import load_catalogue
 from rules import rulebook
@@ -31,7 +32,7 @@ from video.store import load_cameras
 
 @dataclass(frozen=True)
 class City:
-    """One consistent reading of the city. A change makes a new one."""
+    """One consistent reading of the city. A change makes a new one; ``mark`` names the state that this was read from."""
 
     catalogue: Catalogue
     cameras: Mapping[str, Camera]
@@ -42,6 +43,7 @@ class City:
     slots: Slots
     dispatch: DispatchTable
     zone: ZoneInfo
+    mark: str = ""
 
     @property
     def root(self) -> str:
@@ -58,21 +60,55 @@ class City:
         return {r.code: r.scope for r in self.tree.regions.values() if r.tier == "county"}
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What the database holds of a city, as rows and values."""
+
+    mark: str
+    catalogue: Catalogue
+    cameras: Mapping[str, Camera]
+    tree: RegionTree
+    cells: Sequence[Any]
+
+
+def read_city(engine: Engine) -> Reading:
+    """Read all that the database holds of the city, in one state of it."""
+    with engine.connect() as connection:
+        connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        return _read(connection)
+
+
 def load_city(connection: Connection, pack: str, zone: ZoneInfo, now: datetime) -> City:
     """Read the city from the database and from its data pack ``config/<pack>/``; ``zone`` says which day ``now`` is there."""
-    catalogue = load_catalogue(connection)
-    cells = load_cells(connection)
-    book = rulebook.read(rule_packs(pack), catalogue.quantities, now.astimezone(zone).date())
+    return build_city(_read(connection), pack, zone, now)
+
+
+def build_city(read: Reading, pack: str, zone: ZoneInfo, now: datetime) -> City:
+    """The city as the path uses it. Takes seconds for a large one: do it outside any transaction."""
+    cells = index_cells(read.cells)
+    book = rulebook.read(rule_packs(pack), read.catalogue.quantities, now.astimezone(zone).date())
     return City(
-        catalogue=catalogue,
-        cameras=load_cameras(connection),
-        tree=load_regions(connection),
+        catalogue=read.catalogue,
+        cameras=read.cameras,
+        tree=read.tree,
         cells=cells,
-        home=homes(catalogue, cells),
+        home=homes(read.catalogue, cells),
         rulebook=book,
-        slots=lay_out(book.thresholds, catalogue),
+        slots=lay_out(book.thresholds, read.catalogue),
         dispatch=dispatch_table(pack),
         zone=zone,
+        mark=read.mark,
+    )
+
+
+def _read(connection: Connection) -> Reading:
+    # The mark first: what changes after it makes the next reading differ.
+    return Reading(
+        ground_mark(connection),
+        load_catalogue(connection),
+        load_cameras(connection),
+        load_regions(connection),
+        read_cells(connection),
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 from sqlalchemy.exc import OperationalError
@@ -113,7 +114,8 @@ def scheduler() -> None:
     from config.log import start_logging
 
     settings = _settings()
-    _until_told(lambda stop: run_scheduler(settings.database_url, start_logging("scheduler"), stop))
+    zone = ZoneInfo(settings.time_zone)
+    _until_told(lambda stop: run_scheduler(settings.database_url, zone, start_logging("scheduler"), stop))
 
 
 @main.command()

@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from command_center.locate_commands import locate
+from command_center.network_commands import import_network, merge_stored, run_merge
+from command_center.network_file import file_and_property
+from command_center.region_commands import import_regions, parentage
+from command_center.version_commands import COMMANDS as VERSION_COMMANDS
 from config.settings import BadSetting
 
 if TYPE_CHECKING:
@@ -35,6 +39,13 @@ def grid() -> None:
 
 
 grid.add_command(locate)
+grid.add_command(import_regions)
+grid.add_command(parentage)
+grid.add_command(import_network)
+grid.add_command(merge_stored)
+grid.add_command(run_merge)
+for command in VERSION_COMMANDS:
+    grid.add_command(command)
 
 
 @grid.command()
@@ -151,8 +162,10 @@ def _read(
     if len(named) < 2:
         raise BadSetting("--network NAME=FILE is needed at least twice: there is nothing to merge")
     datum_of = _datums(datums, {*named, _VILLAGES, _BOUNDARY})
-    networks = [read_network(name, *_file(text), datum_of[name]) for name, text in sorted(named.items())]
-    villages = read_network(_VILLAGES, *_file(villages_file), datum_of[_VILLAGES]) if villages_file else None
+    networks = [read_network(name, *file_and_property(text), datum_of[name]) for name, text in sorted(named.items())]
+    villages = (
+        read_network(_VILLAGES, *file_and_property(villages_file), datum_of[_VILLAGES]) if villages_file else None
+    )
     boundary, said = read_outline(boundary_file, datum_of[_BOUNDARY]) if boundary_file else (None, ())
     networks, turned = _placed(networks, told=bool(datums))
     if villages is not None:
@@ -167,14 +180,6 @@ def _named(option: str) -> tuple[str, str]:
     if not mark or not name.strip() or not file:
         raise BadSetting(f"--network {option!r}: it must read NAME=FILE or NAME=FILE:ID_PROPERTY")
     return name.strip(), file
-
-
-def _file(text: str) -> tuple[Path, str | None]:
-    """A file and the property that holds ids; a file whose name has a colon is taken at its word."""
-    path, mark, id_property = text.rpartition(":")
-    if not mark or Path(text).exists() or not path or not id_property or "/" in id_property:
-        return Path(text), None
-    return Path(path), id_property
 
 
 def _datums(given: tuple[str, ...], known: set[str]) -> dict[str, Datum | None]:

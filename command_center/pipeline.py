@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from command_center.heartbeat import last_beat
 from command_center.respond import respond
 from command_center.shown import shown_sensor
 from gis.locate import LocatedBatch, locate
+from gis.position import implausible
 from ingest import store as ingest_store
 from ingest.decode import REMEMBERED_S, Decoded, decode, topic_parts
 from ingest.decode import Memory as DecodeMemory
@@ -101,7 +103,7 @@ def advance(
     """
     pictures = [m for m in messages if _is_raw(m)]
     plain = [m for m in messages if not _is_raw(m)]
-    decoded = decode(plain, city.catalogue, memory.decode)
+    decoded = decode(plain, city.catalogue, memory.decode, partial(implausible, index=city.cells.index))
     camera_events, camera_rejections, ignored = video_decode.decode(pictures, city.cameras_by_name)
     with engine.begin() as connection:
         batch = _without_stored(connection, decoded)
@@ -109,6 +111,7 @@ def advance(
         alarms = evaluate(located, city.slots, memory.rules)
         seen = evaluate_events(camera_events, city.rulebook.camera_rules, dict(city.cameras), memory.rules)
         ingest_store.save_readings(connection, located.readings, located.cell)
+        ingest_store.save_positions(connection, located.readings, located.lng, located.lat)
         save_camera_events(connection, camera_events, dict(city.cameras))
         _save_rejections(connection, plain, decoded.rejections, city)
         _save_rejections(connection, pictures, camera_rejections, city, without_persons)

@@ -171,6 +171,8 @@ class Push:
                 with self.server.engine.connect() as connection:
                     beat = last_beat(connection, "worker")
                 self._end_sessions(moment)
+                if self.server.read_ground():
+                    self.server.log.info("regions, cells and catalogue read anew", ground=self.server.mark)
             except SQLAlchemyError as problem:
                 self.server.log.warning("pulse without data", problem=str(problem)[:200])
                 beat = None

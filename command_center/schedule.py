@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Engine
@@ -17,6 +18,7 @@ from command_center.ticket import store as ticket_store
 from command_center.ticket import ticket as tickets
 from command_center.ticket.ticket import Move, Status
 from config.database import worker_engine
+from gis.version_store import take_effect
 from ingest.store import ensure_partitions
 
 LEASE = timedelta(seconds=30)
@@ -25,12 +27,21 @@ _TICK_S = 1
 _PARTITIONS_S = 3600
 
 
-def run_scheduler(database_url: str, log: BoundLogger, stop: threading.Event) -> None:
-    """Until ``stop`` is set."""
+def run_scheduler(database_url: str, zone: ZoneInfo, log: BoundLogger, stop: threading.Event) -> None:
+    """Until ``stop`` is set. ``zone`` says which day it is in the city."""
     engine = worker_engine(database_url, pool_size=2)
     scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
     now = datetime.now(UTC)
-    for work, every_s in ((_beat, _TICK_S), (fire_deadlines, _TICK_S), (_partitions, _PARTITIONS_S)):
+
+    def bring_into_force(engine: Engine, now: datetime) -> None:
+        effect = take_effect(engine, now, zone)
+        if effect is not None:
+            codes = {"ended": len(effect.ended), "fresh": len(effect.fresh), "replaced": effect.replaced}
+            placed = {"rehomed": effect.rehomed, "unplaced": effect.unplaced, "functions": effect.functions}
+            log.info("a version of the grid took effect", version=effect.version, **codes, **placed)
+
+    works = ((_beat, _TICK_S), (fire_deadlines, _TICK_S), (bring_into_force, _TICK_S), (_partitions, _PARTITIONS_S))
+    for work, every_s in works:
         poke = _patient(work, engine, log)
         scheduler.add_job(poke, "interval", seconds=every_s, next_run_time=now, misfire_grace_time=None)
     scheduler.start()

@@ -8,25 +8,28 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from zoneinfo import ZoneInfo
 
-from sqlalchemy.exc import InterfaceError, OperationalError, PendingRollbackError
+from sqlalchemy.exc import InterfaceError, OperationalError, PendingRollbackError, SQLAlchemyError
 from structlog.stdlib import BoundLogger
 
 from command_center import pipeline
-from command_center.city import City, load_city
+from command_center.city import City, build_city, read_city
 from command_center.heartbeat import beat
 from command_center.pipeline import Memory, Outcome, StateChange, advance
 from config.database import assert_durable, worker_engine
-from config.settings import Settings
+from config.settings import BadSetting, Settings
+from gis.version_store import ground_mark
 from ingest.message import Message
 from ingest.mqtt import Inbox
 from ingest.quarantine import NOT_STORED
 from ingest.silence import OFFLINE, silent
 from ingest.store import ensure_partitions
+from rules.carry import carried
 
 _TICK_S = 1.0
 _FIRST_PAUSE_S = 0.2
@@ -50,6 +53,8 @@ class Worker:
     data_at: float | None = None
     listening_since: float = 0.0
     doubtful: bool = False
+    _reader: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "city"))
+    _coming: Future[City] | None = None
 
     def run(self) -> None:
         """Until ``stop`` is set."""
@@ -60,6 +65,7 @@ class Worker:
         try:
             self._loop()
         finally:
+            self._reader.shutdown(cancel_futures=True)
             self.inbox.close()
             self.engine.dispose()
 
@@ -68,12 +74,17 @@ class Worker:
         now = time.time()
         with self.engine.begin() as connection:
             ensure_partitions(connection, datetime.fromtimestamp(now, UTC))
+        self.city: City = self._read_city()
         with self.engine.connect() as connection:
-            self.city: City = load_city(
-                connection, self.settings.city, ZoneInfo(self.settings.time_zone), datetime.fromtimestamp(now, UTC)
-            )
             self.memory: Memory = pipeline.remember(connection, self.city, now)
         self.listening_since = now
+        self._say_city("worker ready")
+
+    def _read_city(self) -> City:
+        zone = ZoneInfo(self.settings.time_zone)
+        return build_city(read_city(self.engine), self.settings.city, zone, datetime.now(UTC))
+
+    def _say_city(self, what: str) -> None:
         for refusal in self.city.rulebook.refusals:
             self.log.warning("rule refused", where=str(refusal))
         index = self.city.cells.index
@@ -81,7 +92,29 @@ class Worker:
             self.log.warning(
                 "the cells are no valid coverage, look-ups are slower", tree_share=round(index.tree_share, 4)
             )
-        self.log.info("worker ready", sensors=len(self.city.catalogue.sensors), rules=len(self.city.rulebook.rules))
+        sensors, rules = len(self.city.catalogue.sensors), len(self.city.rulebook.rules)
+        self.log.info(what, sensors=sensors, rules=rules, cells=len(index.codes), ground=self.city.mark)
+
+    def _look_for_change(self) -> None:
+        """Begin to read the city anew when it is not what it was. Messages go on meanwhile: a large city takes seconds."""
+        with self.engine.connect() as connection:
+            mark = ground_mark(connection)
+        if mark != self.city.mark and self._coming is None:
+            self._coming = self._reader.submit(self._read_city)
+
+    def _take_city(self) -> None:
+        """Between two batches: go on with the city that was read, and with all that is remembered of the one before."""
+        if self._coming is None or not self._coming.done():
+            return
+        coming, self._coming = self._coming, None
+        try:
+            city = coming.result()
+        except (SQLAlchemyError, BadSetting) as problem:
+            self.log.warning("the changed city was not read, again in a moment", problem=str(problem)[:200])
+            return
+        self.memory.rules = carried(self.memory.rules, self.city.slots, city.slots)
+        self.city = city
+        self._say_city("the city has changed")
 
     def _loop(self) -> None:
         ticked_at = 0.0
@@ -90,6 +123,7 @@ class Worker:
             if self.inbox.connected and not connected:
                 self.listening_since = time.time()
             connected = self.inbox.connected
+            self._take_city()
             messages = self.inbox.take(self.settings.batch_messages, 0.2, self.settings.linger_ms / 1000)
             if messages:
                 work: list[Sequence[Message]] = [messages]
@@ -145,6 +179,7 @@ class Worker:
 
     def _tick(self) -> None:
         now = time.time()
+        self._look_for_change()
         pipeline.save_latest(self.memory, self.engine)
         if self.inbox.connected:
             sensors = self.city.catalogue.sensors.values()

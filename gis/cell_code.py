@@ -26,7 +26,7 @@ Geometries = npt.NDArray[np.object_]
 Whole = npt.NDArray[np.int64]
 
 VILLAGE_CODE: Final = re.compile(r"^\d{12}$")
-_LARGEST_SERIAL: Final = 999
+LARGEST_SERIAL: Final = 999
 _PLAIN: Final = "C"
 _PLAIN_DIGITS: Final = 5
 _CODE: Final = re.compile(r"^(\d{12}|C)(\d+)$")
@@ -78,9 +78,9 @@ def assign(
 def _code(space: str, serial: int, cells: int) -> str:
     if space == _PLAIN:
         return f"{_PLAIN}{serial:0{_PLAIN_DIGITS}d}"
-    if serial > _LARGEST_SERIAL:
+    if serial > LARGEST_SERIAL:
         raise TooManyCells(
-            f"village {space} has {cells} cells and needs serial {serial}; split it: the highest is {_LARGEST_SERIAL}"
+            f"village {space} has {cells} cells and needs serial {serial}; split it: the highest is {LARGEST_SERIAL}"
         )
     return f"{space}{serial:03d}"
 

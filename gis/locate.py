@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gis.cell_index import OUTSIDE, CellIndex
-from gis.datum import Datum, convert
-from ingest.reading import DATUMS, OUTSIDE_CITY, ReadingBatch
+from gis.position import in_city_datum
+from ingest.reading import OUTSIDE_CITY, ReadingBatch
 from ingest.sensor import Catalogue
 
 
@@ -41,7 +41,8 @@ class Cells:
 class LocatedBatch:
     """Readings with the cell of each: ``cell`` int32, the cell's number, 0 where none covers the position.
 
-    ``lng`` and ``lat`` are float64 CGCS2000 degrees, NaN for what stands where the catalogue says.
+    ``lng`` and ``lat`` are float64 CGCS2000 degrees, NaN for what stands where the catalogue says. ``readings`` holds the
+    same positions as they were sent.
     """
 
     readings: ReadingBatch
@@ -69,25 +70,18 @@ def homes(catalogue: Catalogue, cells: Cells) -> npt.NDArray[Any]:
 def locate(batch: ReadingBatch, home: npt.NDArray[Any], cells: Cells) -> LocatedBatch:
     """Find each reading's cell; ``home`` is what ``homes`` made.
 
-    A position that no cell covers is flagged and keeps cell 0: it is stored, not dropped.
+    A position that no cell covers is flagged and keeps cell 0: it is stored, not dropped. Those that cannot be right at all
+    (gis.position) never come here.
     """
     cell = home[batch.sensor]
     moving = np.flatnonzero(~np.isnan(batch.lng))
     if not len(moving):
         return LocatedBatch(batch, cell, batch.lng, batch.lat, cells.places)
     lng, lat = batch.lng.copy(), batch.lat.copy()
-    lng[moving], lat[moving] = _in_city_datum(batch, moving)
+    lng[moving], lat[moving] = in_city_datum(lng[moving], lat[moving], batch.datum[moving])
     rows = cells.index.locate(lng[moving], lat[moving])
     cell[moving] = [cells.number[cells.index.codes[row]] if row != OUTSIDE else 0 for row in rows.tolist()]
     flags = batch.flags.copy()
     flags[moving[rows == OUTSIDE]] |= OUTSIDE_CITY
     columns = {name: getattr(batch, name) for name in ReadingBatch.__slots__}
     return LocatedBatch(ReadingBatch(**(columns | {"flags": flags})), cell, lng, lat, cells.places)
-
-
-def _in_city_datum(batch: ReadingBatch, rows: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    lng, lat, datum = batch.lng[rows].copy(), batch.lat[rows].copy(), batch.datum[rows]
-    for code in np.unique(datum).tolist():
-        chosen = datum == code
-        lng[chosen], lat[chosen] = convert(lng[chosen], lat[chosen], Datum[DATUMS[code]], Datum.CGCS2000)
-    return lng, lat

@@ -7,8 +7,9 @@ How it works, told once:
    the overlay are the truth: whatever follows is accounted for against them, piece by piece.
 2. *Snap.* Two departments that mean the same street draw it metres apart. Boundaries that run alongside each other
    within half the least width become one line: the city's outline stays, then villages, then the base network, then the
-   networks by name (gis.snap). The outline never moves, so the area of the city is untouched. Nothing wide enough to be
-   a cell can close up.
+   others, those with most line first (gis.snap). What a network loses is the strip between its line and the one that
+   stays, so whoever has most line would lose most: it keeps its own. The outline never moves, so the area of the city is
+   untouched. Nothing wide enough to be a cell can close up.
 3. *Label.* The snapped lines make a second arrangement. Each of its faces takes the labels of the overlay piece that
    holds most of its ground; ``None`` is a label like any other, where a network really has no grid.
 4. *Dissolve.* Neighbours with the same labels are one cell. What is still too small or too narrow dissolves into the
@@ -116,8 +117,10 @@ def merge(
     rank = _rank(found, [n.name for n in networks], base)
     lines = found.arrangement.ends[rank >= 0]
     snapped = snap(lines, rank[rank >= 0], found.ground.lattice.scale, limits.min_width_m / 2)
-    plane = arrange(snapped)
-    account = _account(found, plane, distinct(np.vstack([lines, snapped])))
+    # Cutting is most of the work: where nothing moved it is done already.
+    plane = found.arrangement if np.array_equal(snapped, found.arrangement.ends) else arrange(snapped)
+    both = distinct(np.vstack([lines, snapped]))
+    account = _account(found, plane, plane if np.array_equal(both, snapped) else arrange(both))
     group, label, village = _cells(found, plane, account, _place(networks, base), limits)
     return _finished(networks, villages, base, limits, previous, found, plane, account, group, label, village)
 
@@ -138,13 +141,16 @@ def _place(networks: Sequence[Network], base: str | None) -> int | None:
 
 
 def _rank(found: Overlay, names: Sequence[str], base: str | None) -> Whole:
-    """The layer that each piece of line belongs to first: 0 outline, 1 villages, then networks, base first; -1 for
-    none."""
+    """The layer that each piece of line belongs to first: 0 outline, 1 villages, then networks, base first, then those
+    with most line; -1 for none."""
     plane = found.arrangement
-    order = sorted(range(len(names)), key=lambda k: (names[k] != base, names[k]))
+    drawn = [plane.parting(found.label[:, k]) for k in range(len(names))]
+    lengths = plane.lengths(found.ground.lattice.scale)
+    total = [round(float(lengths[own].sum())) for own in drawn]
+    order = sorted(range(len(names)), key=lambda k: (names[k] != base, -total[k], names[k]))
     rank = np.full(len(plane.ends), -1, dtype=np.int64)
     for place, k in reversed(list(enumerate(order))):
-        rank[plane.parting(found.label[:, k])] = 2 + place
+        rank[drawn[k]] = 2 + place
     rank[plane.parting(found.village)] = 1
     within = np.append(found.inside, False)
     left, right = within[plane.left], within[plane.right]
@@ -153,9 +159,8 @@ def _rank(found: Overlay, names: Sequence[str], base: str | None) -> Whole:
     return rank
 
 
-def _account(found: Overlay, plane: Arrangement, lines: Whole) -> Account:
-    """Cut the faces of the snapped lines by the pieces of the overlay; ``cell`` is the face for now."""
-    fine = arrange(lines)
+def _account(found: Overlay, plane: Arrangement, fine: Arrangement) -> Account:
+    """The faces of the snapped lines cut by the pieces of the overlay (``fine``); ``cell`` is the face for now."""
     piece, face = (np.full(len(fine.faces), NOBODY, dtype=np.int64) for _ in range(2))
     for place, faces in ((piece, found.arrangement.faces), (face, plane.faces)):
         outer, inner = fine.covering(faces)

@@ -43,9 +43,9 @@ def lies_apart(polygons: Geometries, others: Geometries) -> bool:
     return not _meet(polygons, others)
 
 
-def looks_like(polygons: Geometries, others: Geometries) -> Datum | None:
-    """The datum polygons (lng/lat, read as CGCS2000) seem to be in, judged by the others' lines; None when they fit
-    as they are."""
+def looks_like(polygons: Geometries, others: Geometries, told: Datum = Datum.CGCS2000) -> Datum | None:
+    """The datum polygons (lng/lat as drawn, said to be in ``told``) seem to be in, judged by the others' lines; None when they
+    fit as they are told."""
     corners = np.unique(shapely.get_coordinates(polygons), axis=0)
     corners = corners[:: max(1, len(corners) // _SAMPLE)]
     try:
@@ -54,8 +54,10 @@ def looks_like(polygons: Geometries, others: Geometries) -> Datum | None:
         return None
     lines = ground.projection.metres(shapely.boundary(others))
     tree = shapely.STRtree(shapely.get_parts(lines))
-    plain = _fit(corners, tree, ground)
-    found = {datum: _fit(_read_as(datum)(corners), tree, ground) for datum in (Datum.GCJ02, Datum.BD09)}
+    plain = _fit(_read_as(told)(corners), tree, ground)
+    told = Datum.CGCS2000 if told is Datum.WGS84 else told  # the two cannot be told apart
+    other = [datum for datum in (Datum.CGCS2000, Datum.GCJ02, Datum.BD09) if datum is not told]
+    found = {datum: _fit(_read_as(datum)(corners), tree, ground) for datum in other}
     best = max(found, key=lambda datum: found[datum])
     return best if found[best] >= _ENOUGH and found[best] >= _BETTER * plain else None
 

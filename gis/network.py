@@ -61,7 +61,8 @@ class Repair:
 class Network:
     """``polygons`` (lng/lat, valid, a MultiPolygon where a grid has several parts) stand in the order of ``ids``.
 
-    ``drawn`` counts the features that had a polygon; ``skipped`` says what was left out and why.
+    ``drawn`` counts the features that had a polygon; ``skipped`` says what was left out and why; ``names`` stand in the
+    order of ``ids`` where a property was said to hold them, "" for a grid without one.
     """
 
     name: str
@@ -71,9 +72,12 @@ class Network:
     repaired: tuple[Repair, ...] = ()
     skipped: tuple[str, ...] = ()
     notices: tuple[str, ...] = field(default=())
+    names: tuple[str, ...] = ()
 
 
-def assemble(name: str, features: Sequence[Drawn], id_property: str | None = None) -> Network:
+def assemble(
+    name: str, features: Sequence[Drawn], id_property: str | None = None, name_property: str | None = None
+) -> Network:
     """A network from features in any order.
 
     Ids come from ``id_property``; without it from the features' own ids, else from the property that looks most like an
@@ -84,6 +88,7 @@ def assemble(name: str, features: Sequence[Drawn], id_property: str | None = Non
     if not used:
         raise NoGrids(f"network {name}: not one of {len(features)} features is a polygon")
     ids, notices = _ids(name, used, id_property)
+    names = _names(name, used, ids, name_property)
     by_key: dict[str, list[tuple[GridId, BaseGeometry]]] = {}
     repaired: list[Repair] = []
     for own, feature in zip(ids, used, strict=True):
@@ -110,6 +115,7 @@ def assemble(name: str, features: Sequence[Drawn], id_property: str | None = Non
         tuple(repaired),
         tuple(sorted(skipped)),
         tuple(notices),
+        tuple(names.get(str(own), "") for own, _ in grids) if name_property else (),
     )
 
 
@@ -135,11 +141,7 @@ def _label(feature: Drawn) -> str:
 
 def _ids(name: str, features: Sequence[Drawn], id_property: str | None) -> tuple[list[GridId], list[str]]:
     if id_property is not None:
-        if not any(id_property in feature.properties for feature in features):
-            known = sorted({key for feature in features for key in feature.properties})
-            raise NoSuchProperty(
-                f"network {name} has no property {id_property!r}: there are {', '.join(known) or 'none'}"
-            )
+        _refuse_unknown(name, features, id_property)
         found = [_plain(feature.properties.get(id_property)) for feature in features]
         return _filled(found, features, f"ids from property {id_property}")
     own = [_plain(feature.own_id) for feature in features]
@@ -150,6 +152,25 @@ def _ids(name: str, features: Sequence[Drawn], id_property: str | None) -> tuple
         if _differ(found):
             return [value for value in found if value is not None], [f"ids from property {key}"]
     return _filled([None] * len(features), features, "no property is an id")
+
+
+def _names(network: str, features: Sequence[Drawn], ids: Sequence[GridId], name_property: str | None) -> dict[str, str]:
+    """The name of each grid by its id as text; of several parts the first name in order."""
+    if name_property is None:
+        return {}
+    _refuse_unknown(network, features, name_property)
+    told = {
+        (str(own), str(value).strip())
+        for own, feature in zip(ids, features, strict=True)
+        if (value := feature.properties.get(name_property)) is not None and str(value).strip()
+    }
+    return dict(sorted(told, reverse=True))
+
+
+def _refuse_unknown(name: str, features: Sequence[Drawn], wanted: str) -> None:
+    if not any(wanted in feature.properties for feature in features):
+        known = sorted({key for feature in features for key in feature.properties})
+        raise NoSuchProperty(f"network {name} has no property {wanted!r}: there are {', '.join(known) or 'none'}")
 
 
 def _filled(found: Sequence[GridId | None], features: Sequence[Drawn], notice: str) -> tuple[list[GridId], list[str]]:

@@ -47,20 +47,29 @@ class _Notices:
         return tuple(sorted(what if count == 1 else f"{what} ({count} times)" for what, count in self.counts.items()))
 
 
-def read_network(name: str, path: Path, id_property: str | None = None, datum: Datum | None = None) -> Network:
+@dataclass(frozen=True)
+class FeatureFile:
+    """The features of a file, lng/lat in CGCS2000, and the datum that its coordinates were taken to be in."""
+
+    features: tuple[Drawn, ...]
+    datum: Datum
+    notices: tuple[str, ...]
+
+
+def read_network(
+    name: str,
+    path: Path,
+    id_property: str | None = None,
+    datum: Datum | None = None,
+    name_property: str | None = None,
+) -> Network:
     """The grids in a file as a network in CGCS2000.
 
     ``datum`` is what the coordinates refer to, whatever the file says of itself; without it the file's own label counts, and
     CGCS2000 where it has none. Raises Unreadable, gis.network.NoGrids, gis.network.NoSuchProperty.
     """
-    notices = _Notices()
-    features, label = _read(path, notices)
-    move = _reference(path, label, datum, notices)
-    if _are_swapped(features):
-        notices.add("latitude stood before longitude: axes exchanged")
-        features = [_exchanged(feature) for feature in features]
-    moved = [_moved(path, number, feature, move) for number, feature in enumerate(features, start=1)]
-    network = assemble(name, moved, id_property)
+    file = read_features(path, datum)
+    network = assemble(name, file.features, id_property, name_property)
     return Network(
         network.name,
         network.ids,
@@ -68,8 +77,21 @@ def read_network(name: str, path: Path, id_property: str | None = None, datum: D
         network.drawn,
         network.repaired,
         network.skipped,
-        notices.lines() + network.notices,
+        file.notices + network.notices,
+        network.names,
     )
+
+
+def read_features(path: Path, datum: Datum | None = None) -> FeatureFile:
+    """Every feature of a file in CGCS2000, as drawn; ``datum`` as in read_network. Raises Unreadable."""
+    notices = _Notices()
+    features, label = _read(path, notices)
+    move = _reference(path, label, datum, notices)
+    if _are_swapped(features):
+        notices.add("latitude stood before longitude: axes exchanged")
+        features = [_exchanged(feature) for feature in features]
+    moved = [_moved(path, number, feature, move) for number, feature in enumerate(features, start=1)]
+    return FeatureFile(tuple(moved), datum or _named(label or "") or Datum.CGCS2000, notices.lines())
 
 
 def read_outline(path: Path, datum: Datum | None = None) -> tuple[BaseGeometry, tuple[str, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from typing import Final
@@ -54,16 +54,17 @@ def tier_below(tier: str) -> str | None:
 
 @dataclass(frozen=True)
 class RegionTree:
-    """All regions by code."""
+    """All regions by code. ``former`` are cells that ended: a ticket may be of one, but nothing is sent there any more."""
 
     regions: Mapping[str, Region]
+    former: Mapping[str, Region] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, regions: Iterable[Region]) -> RegionTree:
-        return cls({r.code: r for r in regions})
+    def of(cls, regions: Iterable[Region], former: Iterable[Region] = ()) -> RegionTree:
+        return cls({r.code: r for r in regions}, {r.code: r for r in former})
 
     def __getitem__(self, code: str) -> Region:
-        return self.regions[code]
+        return self.regions[code] if code in self.regions else self.former[code]
 
     @cached_property
     def children(self) -> Mapping[str, tuple[Region, ...]]:
@@ -80,7 +81,7 @@ class RegionTree:
 
     def path(self, code: str) -> tuple[Region, ...]:
         """City first, the region itself last."""
-        found = [self.regions[code]]
+        found = [self[code]]
         while (parent := found[-1].parent) is not None:
             found.append(self.regions[parent])
         return tuple(reversed(found))

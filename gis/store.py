@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import shapely
 from geoalchemy2 import Geometry
 from sqlalchemy import (
@@ -15,6 +18,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    Row,
     SmallInteger,
     Table,
     Text,
@@ -253,33 +257,52 @@ policies = (
     # Their reports name grids of the whole city: for who sees all of it.
     *(Policy(table, _WHOLE_CITY) for table in ("grid_versions", "networks", "merge_jobs", "imports")),
     # The same exception as for regions: an account sees those above its own.
-    Policy("tile_shapes", f"{within('scope')} OR (layer <> 'cells' AND starts_with({SCOPE}, scope)) OR tier = 'city'"),
+    Policy("tile_shapes", f"{within('scope')} OR (layer <> 'cells' AND starts_with({SCOPE}, scope))"),
 )
 
 
 def load_regions(connection: Connection) -> RegionTree:
     """All regions that the connection may see, merged cells included as the lowest tier."""
+    cell = (
+        "code, name, 'grid', region, scope, '', false, ST_X(ST_PointOnSurface(geom)), ST_Y(ST_PointOnSurface(geom))"
+        " FROM cells"
+    )
     found = connection.execute(
         text(
             "SELECT code, name, tier, parent, scope, kind, inferred, ST_X(label), ST_Y(label) FROM regions"
-            " UNION ALL SELECT code, name, 'grid', region, scope, '', false,"
-            " ST_X(ST_PointOnSurface(geom)), ST_Y(ST_PointOnSurface(geom)) FROM cells WHERE valid_to IS NULL"
+            f" UNION ALL SELECT {cell} WHERE valid_to IS NULL"
         )
     )
-    return RegionTree.of(Region(*row) for row in found)
+    former = connection.execute(
+        text(
+            f"SELECT DISTINCT ON (code) {cell} c WHERE NOT EXISTS (SELECT FROM cells o WHERE o.code = c.code"
+            " AND o.valid_to IS NULL) ORDER BY code, valid_to DESC"
+        )
+    )
+    return RegionTree.of((Region(*row) for row in found), (Region(*row) for row in former))
 
 
 def load_cells(connection: Connection) -> Cells:
     """The merged grid with its look-up index."""
+    return index_cells(read_cells(connection))
+
+
+def read_cells(connection: Connection) -> Sequence[Row[Any]]:
+    """The cells in force as rows, for ``index_cells``."""
     found = connection.execute(
         text(
             "SELECT code, n, region, scope, ST_X(ST_PointOnSurface(geom)) AS lng, ST_Y(ST_PointOnSurface(geom)) AS lat,"
             " ST_AsBinary(geom) AS shape FROM cells WHERE valid_to IS NULL ORDER BY code"
         )
-    ).all()
-    index = CellIndex([row.code for row in found], list(shapely.from_wkb([bytes(row.shape) for row in found])))
-    places = {row.n: CellPlace(row.code, row.region, row.scope, row.lng, row.lat) for row in found}
-    return Cells(index, {row.code: row.n for row in found}, places)
+    )
+    return found.all()
+
+
+def index_cells(rows: Sequence[Row[Any]]) -> Cells:
+    """The look-up over cells that were read: takes seconds for a large city, in which no transaction should stand open."""
+    index = CellIndex([row.code for row in rows], list(shapely.from_wkb([bytes(row.shape) for row in rows])))
+    places = {row.n: CellPlace(row.code, row.region, row.scope, row.lng, row.lat) for row in rows}
+    return Cells(index, {row.code: row.n for row in rows}, places)
 
 
 def load_root(connection: Connection) -> Region | None:

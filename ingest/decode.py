@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import takewhile
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from ingest import quarantine as why
 from ingest.formats import native
 from ingest.message import Message, Reply
-from ingest.quarantine import Rejection
-from ingest.reading import AHEAD, DATUMS, LATE, NO_TIME, OUT_OF_RANGE, ReadingBatch
+from ingest.quarantine import Refusal, Rejection
+from ingest.reading import AHEAD, DATUMS, LATE, NO_TIME, OUT_OF_RANGE, Column, ReadingBatch
 from ingest.sensor import SENSOR_ID, Catalogue, Sensor
 
 LARGEST_PAYLOAD = 256 * 1024
@@ -25,7 +26,16 @@ LATE_AFTER_S = 3600
 REMEMBERED_S = 900
 """How long a stored message's key is kept in memory: the window in which a repeat is recognised without a query."""
 
+_TOGETHER = 256
+"""Messages whose positions are judged together: enough for numpy, few enough that what they hold is gone again soon."""
+
 NO_POSITION = (float("nan"), float("nan"), 0)
+
+Judge = Callable[[Column, Column, Column], Mapping[int, Refusal]]
+"""(lng, lat, datum) as sent, columns as in ReadingBatch -> what is wrong with the rows that cannot be right."""
+
+_Position = tuple[float, float, int]
+_Objects = list[tuple[bytes, native.Observation | Refusal]]
 
 
 @dataclass(frozen=True)
@@ -73,17 +83,23 @@ def topic_parts(topic: str) -> tuple[str, str, str] | None:
     return parts[2], parts[3], parts[4]
 
 
-def decode(messages: Sequence[Message], catalogue: Catalogue, memory: Memory) -> Decoded:
+def decode(messages: Sequence[Message], catalogue: Catalogue, memory: Memory, judge: Judge | None = None) -> Decoded:
     """Decode the messages that carry readings (``…/reading``, ``…/state``).
 
-    Rows come out in message order. Repeats of what ``memory`` or this very batch holds are left out and counted.
+    Rows come out in message order. Repeats of what ``memory`` or this very batch holds are left out and counted. ``judge``
+    is asked about many positions at once and before any of them is taken: an observation whose position it refuses is
+    rejected like any other bad one, so that receipts, keys and repeats need no mending afterwards.
     """
     decoder = _Decoder(catalogue, memory)
-    for index, message in enumerate(messages):
-        try:
-            decoder.take(index, message)
-        except native.Unreadable as problem:
-            decoder.reject(index, problem.reason, problem.detail)
+    for begin in range(0, len(messages), _TOGETHER):
+        part = messages[begin : begin + _TOGETHER]
+        read = [_read(message) for message in part]
+        decoder.misplaced = _misplaced(read, judge) if judge else {}
+        for index, (message, objects) in enumerate(zip(part, read, strict=True), start=begin):
+            try:
+                decoder.take(index, message, objects)
+            except native.Unreadable as problem:
+                decoder.reject(index, problem.reason, problem.detail)
     return decoder.done()
 
 
@@ -91,6 +107,7 @@ class _Decoder:
     def __init__(self, catalogue: Catalogue, memory: Memory) -> None:
         self.catalogue = catalogue
         self.memory = memory
+        self.misplaced: Mapping[_Position, Refusal] = {}
         self.rows: list[tuple[Any, ...]] = []
         self.rejections: list[Rejection] = []
         self.replies: list[Reply] = []
@@ -108,7 +125,7 @@ class _Decoder:
     def reject(self, index: int, reason: str, detail: str) -> None:
         self.rejections.append(Rejection(index, reason, detail, self.county, self.source))
 
-    def take(self, index: int, message: Message) -> None:
+    def take(self, index: int, message: Message, objects: _Objects) -> None:
         sensor, rest = self._sensor(message)
         if rest == "state":
             self._take_state(index, message, sensor)
@@ -116,10 +133,12 @@ class _Decoder:
         rejected_before = len(self.rejections)
         wanted = message.response_topic is not None
         stored: list[str | int | None] = []
-        for raw in self._objects(index, message):
+        for raw, observation in objects:
+            if isinstance(observation, Refusal):
+                self.reject(index, *observation)
+                continue
+            wanted |= observation.ack
             try:
-                observation = native.read(raw)
-                wanted |= observation.ack
                 if self._take_observation(index, message, sensor, observation, raw):
                     stored.append(observation.id)
             except native.Unreadable as problem:
@@ -127,27 +146,14 @@ class _Decoder:
         if wanted:
             self._reply(message, sensor, stored, self.rejections[rejected_before:])
 
-    def _objects(self, index: int, message: Message) -> list[bytes]:
-        """The objects of a payload, none when it is rejected whole: even then the producer gets the receipt it asked for."""
-        try:
-            if len(message.payload) > LARGEST_PAYLOAD:
-                size = len(message.payload)
-                raise native.Unreadable(why.OVERSIZED, f"{size} bytes, the largest accepted is {LARGEST_PAYLOAD}")
-            objects = native.split(message.payload)
-            if len(objects) > LARGEST_OBSERVATION_COUNT:
-                raise native.Unreadable(why.OVERSIZED, f"{len(objects)} objects, at most {LARGEST_OBSERVATION_COUNT}")
-        except native.Unreadable as problem:
-            self.reject(index, problem.reason, problem.detail)
-            return []
-        return objects
-
     def _sensor(self, message: Message) -> tuple[Sensor, str]:
         self.county = self.source = None
         parts = topic_parts(message.topic)
-        if parts is None or not SENSOR_ID.fullmatch(parts[1]) or parts[2] not in {"reading", "state"}:
+        sensor = self.catalogue.sensors.get(parts[1]) if parts else None
+        # A catalogued id is a good one: only an unknown one need be looked at.
+        if parts is None or parts[2] not in {"reading", "state"} or not (sensor or SENSOR_ID.fullmatch(parts[1])):
             raise native.Unreadable(why.BAD_TOPIC, f"topic {message.topic[:200]!r} is not cc/v1/COUNTY/SENSOR/reading")
         self.county, self.source, rest = parts
-        sensor = self.catalogue.sensors.get(self.source)
         if sensor is None:
             raise native.Unreadable(
                 why.UNKNOWN_SENSOR, f"sensor {self.source} is not in the catalogue: import it first"
@@ -176,19 +182,39 @@ class _Decoder:
         if (named or message.duplicate) and (key in self.keys or key in self.memory.keys):
             self.repeated += 1
             return True
-        flags = 0 if at_us is not None else NO_TIME
-        at_us = received_us if at_us is None else at_us
-        flags |= AHEAD if at_us - received_us > AHEAD_AFTER_S * 1_000_000 else 0
-        flags |= LATE if received_us - at_us > LATE_AFTER_S * 1_000_000 else 0
-        position = _position(observation)
+        flags = 0
+        if at_us is None:
+            at_us, flags = received_us, NO_TIME
+        late_s = (received_us - at_us) / 1_000_000
+        if late_s > LATE_AFTER_S:
+            flags |= LATE
+        elif -late_s > AHEAD_AFTER_S:
+            flags |= AHEAD
+        position = self._position(observation)
         taken = 0
         for name, value in observation.values.items():
             taken += self._add(index, sensor, name, value, at_us, received_us, key, flags, position)
         if taken:
             self.keys[key] = None
-            if named and received_us - at_us > REMEMBERED_S * 1_000_000:
+            if named and late_s > REMEMBERED_S:
                 self.doubts.append(Doubt(key, at_us))
         return taken > 0
+
+    def _position(self, observation: native.Observation) -> _Position:
+        """Longitude, latitude and datum as sent; NaN when the message carries none. Raises Unreadable."""
+        lng, lat, datum = observation.lng, observation.lat, observation.datum
+        if lng is None and lat is None:
+            return NO_POSITION
+        if lng is None or lat is None:
+            raise native.Unreadable(why.WRONG_TYPE, "a position needs both lng and lat")
+        if datum not in DATUMS:
+            raise native.Unreadable(why.WRONG_TYPE, f"datum {datum[:20]!r} is unknown: use {', '.join(DATUMS)}")
+        position = lng, lat, DATUMS.index(datum)
+        if self.misplaced and position in self.misplaced:
+            raise native.Unreadable(*self.misplaced[position])
+        if not (-180 <= lng <= 180 and -90 <= lat <= 90):
+            raise native.Unreadable(why.OUTSIDE_CITY, f"position {lng}, {lat} is not on the earth")
+        return position
 
     def _add(
         self,
@@ -200,7 +226,7 @@ class _Decoder:
         received_us: int,
         key: int,
         flags: int,
-        position: tuple[float, float, int],
+        position: _Position,
     ) -> bool:
         quantity = self.catalogue.quantities.get(name)
         if quantity is None or (name not in sensor.quantities and name != "online"):
@@ -232,15 +258,44 @@ class _Decoder:
         self.replies.append(Reply(topic, msgspec.json.encode(body), message.correlation))
 
 
-def _position(observation: native.Observation) -> tuple[float, float, int]:
-    """Longitude, latitude and datum as sent; NaN when the message carries none. Raises Unreadable."""
-    if observation.lng is None or observation.lat is None:
-        return NO_POSITION
-    if observation.datum not in DATUMS:
-        raise native.Unreadable(why.WRONG_TYPE, f"datum {observation.datum[:20]!r} is unknown: use {', '.join(DATUMS)}")
-    if not (-180 <= observation.lng <= 180 and -90 <= observation.lat <= 90):
-        raise native.Unreadable(why.OUTSIDE_CITY, f"position {observation.lng}, {observation.lat} is not on the earth")
-    return observation.lng, observation.lat, DATUMS.index(observation.datum)
+def _read(message: Message) -> _Objects:
+    """The objects of a payload: the bytes of each, and what it says or what is wrong with it.
+
+    A payload that is refused whole counts as one such object: even then the producer gets the receipt it asked for.
+    """
+    if message.topic.endswith("/state"):
+        return []
+    try:
+        if len(message.payload) > LARGEST_PAYLOAD:
+            size = len(message.payload)
+            raise native.Unreadable(why.OVERSIZED, f"{size} bytes, the largest accepted is {LARGEST_PAYLOAD}")
+        objects = native.split(message.payload)
+        if len(objects) > LARGEST_OBSERVATION_COUNT:
+            raise native.Unreadable(why.OVERSIZED, f"{len(objects)} objects, at most {LARGEST_OBSERVATION_COUNT}")
+    except native.Unreadable as problem:
+        return [(message.payload, Refusal(problem.reason, problem.detail))]
+    found: _Objects = []
+    for raw in objects:
+        try:
+            found.append((raw, native.read(raw)))
+        except native.Unreadable as problem:
+            found.append((raw, Refusal(problem.reason, problem.detail)))
+    return found
+
+
+def _misplaced(batch: Iterable[_Objects], judge: Judge) -> Mapping[_Position, Refusal]:
+    """What is wrong with those positions in a batch that cannot be right."""
+    sent = [
+        (o.lng, o.lat, DATUMS.index(o.datum))
+        for objects in batch
+        for _, o in objects
+        if isinstance(o, native.Observation) and o.lng is not None and o.lat is not None and o.datum in DATUMS
+    ]
+    if not sent:
+        return {}
+    lng, lat, datum = zip(*sent, strict=True)
+    refused = judge(np.array(lng, dtype="f8"), np.array(lat, dtype="f8"), np.array(datum, dtype="i1"))
+    return {sent[row]: refusal for row, refusal in refused.items()}
 
 
 def _name(sensor: Sensor, observation: native.Observation, raw: bytes) -> tuple[int, bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 MALFORMED: Final = "malformed"
 OVERSIZED: Final = "oversized"
@@ -17,10 +17,20 @@ UNKNOWN_CAMERA: Final = "unknown_camera"
 UNKNOWN_QUANTITY: Final = "unknown_quantity"
 WRONG_COUNTY: Final = "wrong_county"
 OUTSIDE_CITY: Final = "outside_city"
+NULL_ISLAND: Final = "null_island"
+SWAPPED_AXES: Final = "swapped_axes"
+FAR_OUTSIDE: Final = "far_outside"
 NOT_STORED: Final = "not_stored"
 
 KEPT_BYTES: Final = 65_536
 """How much of a payload quarantine keeps: enough to see what it was, bounded so that a flood cannot fill the disk."""
+
+
+class Refusal(NamedTuple):
+    """What is wrong with something, wherever it came in."""
+
+    reason: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)

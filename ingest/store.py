@@ -32,8 +32,8 @@ from config.database import Policy, metadata, within
 from ingest.decode import Doubt
 from ingest.message import Message
 from ingest.quarantine import KEPT_BYTES, Rejection
+from ingest.reading import DATUMS, ReadingBatch
 from ingest.reading import Column as Numbers
-from ingest.reading import ReadingBatch
 from ingest.sensor import Catalogue, Quantity, Sensor
 
 Instant = DateTime(timezone=True)
@@ -101,7 +101,7 @@ reading_positions = Table(
     Column("lng", Double, nullable=False),
     Column("lat", Double, nullable=False),
     Index("ix_reading_positions_received_at", "received_at", postgresql_using="brin"),
-    Index("ix_reading_positions_key", "key", unique=True),
+    Index("ix_reading_positions_key", "key", "received_at", unique=True),
 )
 
 quarantine = Table(
@@ -151,6 +151,13 @@ _ROW = np.dtype(
 )
 _SIZES = {"received_at": 8, "at": 8, "sensor": 4, "quantity": 2, "value": 8, "key": 8, "flags": 2, "cell": 4}
 
+_SAVE_POSITIONS = text(
+    "INSERT INTO reading_positions (received_at, key, sensor, raw_lng, raw_lat, datum, lng, lat) SELECT * FROM unnest("
+    "CAST(:received_at AS timestamptz[]), CAST(:key AS bigint[]), CAST(:sensor AS int[]), CAST(:raw_lng AS float8[]),"
+    " CAST(:raw_lat AS float8[]), CAST(:datum AS text[]), CAST(:lng AS float8[]), CAST(:lat AS float8[]))"
+    " ON CONFLICT (key, received_at) DO NOTHING"
+)
+
 
 def binary_rows(batch: ReadingBatch, cell: Numbers) -> bytes:
     """The batch as the body of a binary COPY into ``readings``. ``cell`` int32: number of the merged cell, 0 for none."""
@@ -177,6 +184,29 @@ def save_readings(connection: Connection, batch: ReadingBatch, cell: Numbers) ->
     names = ", ".join(_SIZES)
     with driver.cursor() as cursor, cursor.copy(f"COPY readings ({names}) FROM STDIN (FORMAT binary)") as copy:
         copy.write(_COPY_HEADER + binary_rows(batch, cell) + _COPY_TRAILER)
+
+
+def save_positions(connection: Connection, batch: ReadingBatch, lng: Numbers, lat: Numbers) -> None:
+    """Keep where the batch's moving sensors were: as sent, and ``lng`` and ``lat`` as used (CGCS2000), once per observation.
+
+    It is found by key and time of receipt: a device may use an id again after a while.
+    """
+    rows = np.flatnonzero(~np.isnan(batch.lng))
+    if not len(rows):
+        return
+    columns = {
+        "received_at": np.datetime_as_string(batch.received_at[rows], timezone="UTC"),
+        "key": batch.key[rows],
+        "sensor": batch.sensor[rows],
+        "raw_lng": batch.lng[rows],
+        "raw_lat": batch.lat[rows],
+        "datum": np.array(DATUMS)[batch.datum[rows]],
+        "lng": lng[rows],
+        "lat": lat[rows],
+    }
+    # As array literals: handing over the lists, element by element, takes the driver longer than the insert itself.
+    literals = {name: "{" + ",".join(map(str, column.tolist())) + "}" for name, column in columns.items()}
+    connection.execute(_SAVE_POSITIONS, literals)
 
 
 def save_quarantine(

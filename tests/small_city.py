@@ -20,6 +20,7 @@ from command_center.demo.seed import read_quantities
 from config.database import worker_engine
 from gis import store as gis_store
 from gis.region import Region
+from gis.tiles import redraw_stale
 from ingest import store as ingest_store
 from ingest.sensor import Quantity
 from tests.conftest import Database
@@ -137,6 +138,7 @@ def build(database: Database) -> SmallCity:
         for n, (name, cell, measured) in enumerate(_SENSORS, start=1):
             add_sensor(connection, city, name, cell, measured, n=n)
         add_camera(connection, city, "32130200081326000001", cell_code(), alias="front_door")
+    redraw_stale(engine, datetime.now(UTC))
     engine.dispose()
     return city
 

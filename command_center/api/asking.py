@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Protocol, cast
+from zoneinfo import ZoneInfo
 
 from flask import Flask, current_app, g, request
 from sqlalchemy import Connection, Engine
@@ -17,7 +18,10 @@ from command_center.account.store import account_of
 from config.database import scoped
 from config.settings import Settings
 from gis.region import Region, RegionTree
+from gis.store import load_regions
+from gis.version_store import ground_mark
 from ingest.sensor import Catalogue
+from ingest.store import load_catalogue
 
 COOKIE = "cc_session"
 _KEY = "command_center"
@@ -36,7 +40,10 @@ class Consoles(Protocol):
 
 @dataclass
 class Server:
-    """The web process's parts. ``tree`` is of the whole city and decides; what is shown comes from scoped queries."""
+    """The web process's parts. ``tree`` is of the whole city and decides; what is shown comes from scoped queries.
+
+    ``mark`` says which state of the ground ``root``, ``tree`` and ``catalogue`` were read from.
+    """
 
     settings: Settings
     engine: Engine
@@ -46,6 +53,17 @@ class Server:
     catalogue: Catalogue
     log: BoundLogger
     consoles: Consoles | None = None
+    mark: str = ""
+
+    def read_ground(self) -> bool:
+        """Read regions, cells and catalogue anew when they are not what they were; whether they were read. Cheap when not."""
+        with scoped(self.engine, self.root.scope, snapshot=True) as connection:
+            mark = ground_mark(connection)
+            if mark == self.mark:
+                return False
+            tree, catalogue = load_regions(connection), load_catalogue(connection)
+        self.root, self.tree, self.catalogue, self.mark = tree.root, tree, catalogue, mark
+        return True
 
 
 def keep(app: Flask, parts: Server) -> None:
@@ -90,6 +108,11 @@ def sight(*, snapshot: bool = False) -> Iterator[Connection]:
 def now() -> datetime:
     """The server's time."""
     return server().clock()
+
+
+def today() -> date:
+    """The day it is in the city."""
+    return now().astimezone(ZoneInfo(server().settings.time_zone)).date()
 
 
 def wall_clock() -> datetime:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 from sqlalchemy import ColumnElement, Select, and_, func, text
 
-from command_center.api.asking import account, server, sight
+from command_center.api.asking import account, server, sight, today
+from command_center.api.kept_tile import Address, KeptTile, KeptTiles
 from command_center.api.paging import Page, listed, narrowed
-from config.database import scoped
 from gis import store as gis_store
 from gis import tiles
+from gis.version_store import functions_of
 
 blueprint = APIBlueprint("regions", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="regions")])
 tile_blueprint = APIBlueprint("tiles", __name__, abp_tags=[Tag(name="tiles")])
 
 _NOWHERE = "/"
-_KEPT_TILES = 4096
+KEPT_TILES = KeptTiles(64 * 2**20)
 
 
 class RegionQuery(Page):
@@ -50,7 +50,8 @@ class TilePath(BaseModel):
 
 def path_of(region: str) -> str:
     """The scope of a region by its code; a path that nothing lies in when there is no such region."""
-    known = server().tree.regions.get(region)
+    tree = server().tree
+    known = tree.regions.get(region) or tree.former.get(region)
     return _NOWHERE if known is None else known.scope
 
 
@@ -102,13 +103,17 @@ def list_cells(query: CellQuery) -> dict[str, Any]:
     """The cells the account may see."""
     table = gis_store.cells
     statement: Select[Any] = table.select().with_only_columns(
-        table.c.code, table.c.name, table.c.region, table.c.area_m2, table.c.sources
+        table.c.code, table.c.name, table.c.region, table.c.kind, table.c.area_m2, table.c.sources
     )
     statement = narrowed(statement.where(table.c.valid_to.is_(None)), table, {"code": query.code})
     if query.region is not None:
         statement = statement.where(below(table.c.scope, query.region))
     with sight() as connection:
-        return listed(connection, statement, (table.c.code,), query, lambda row: dict(row._mapping), newest_first=False)
+        page = listed(connection, statement, (table.c.code,), query, lambda row: dict(row._mapping), newest_first=False)
+        functions = functions_of(connection, [cell["code"] for cell in page["items"]], today())
+    for cell in page["items"]:
+        cell["functions"] = functions.get(cell["code"], [])
+    return page
 
 
 @blueprint.get("/map", summary="What the map needs to begin")
@@ -140,15 +145,35 @@ def get_map() -> dict[str, Any]:
 
 @tile_blueprint.get("/tiles/<layer>/<version>/<int:z>/<int:x>/<int:y>.mvt", summary="A vector tile")
 def get_tile(path: TilePath) -> Response:
-    """As far as the account sees. The version is part of the address, so a browser may keep it for ever."""
-    found = _tile(account().scope, path.layer, path.version, path.z, path.x, path.y)
-    response = Response(found, content_type="application/vnd.mapbox-vector-tile")
+    """As far as the account sees. The version is part of the address, so a browser may keep the tile for ever.
+
+    A version that has ended is answered with 404: ``/api/v1/map`` names the one that has begun.
+    """
+    tile = _tile((account().scope, path.layer, path.version, path.z, path.x, path.y))
+    packed = tile.packed if request.accept_encodings["gzip"] > 0 else None
+    body = packed or tile.plain
+    response = Response(body.content, content_type="application/vnd.mapbox-vector-tile")
+    if packed is not None:
+        response.headers["Content-Encoding"] = "gzip"
+    response.headers["Vary"] = "Accept-Encoding"
     response.headers["Cache-Control"] = "private, max-age=31536000, immutable"
+    response.set_etag(body.digest)
+    response.make_conditional(request)
     return response
 
 
-@lru_cache(maxsize=_KEPT_TILES)
-def _tile(scope: str, layer: str, version: str, z: int, x: int, y: int) -> bytes:
-    # The version names what lies in the tile and for whom, so that a kept tile is never a stale one.
-    with scoped(server().engine, scope) as connection:
-        return tiles.tile(connection, layer, z, x, y, scope)
+def _tile(address: Address) -> KeptTile:
+    scope, layer, version, z, x, y = address
+    # One snapshot: what is drawn is what the version names, even when the layer is drawn anew meanwhile.
+    with sight(snapshot=True) as connection:
+        if version != tiles.versions(connection, scope).get(layer):
+            raise tiles.NoSuchTile(
+                f"version {version[:40]} of tile layer {layer[:40]} has ended or never was: /api/v1/map names those there are"
+            )
+        found = KEPT_TILES.find(address)
+        if found is not None:
+            return found
+        content = tiles.tile(connection, layer, z, x, y, scope)
+    made = KeptTile.of(content)
+    KEPT_TILES.keep(address, made)
+    return made

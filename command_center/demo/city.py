@@ -1,13 +1,15 @@
 """The demo city: regions of five tiers with exactly nested, synthetic geometry (示意).
 
-Codes and names are real, the geometry comes from codes and a random seed alone and is no map of anywhere. Cells are
-drawn first; they are shared out to county-level centres, towns and villages from the top down, and every region is the
-union of its cells.
+Codes and names are real, the geometry comes from codes and a random seed alone and is no map of anywhere. The faces of
+a mesh are drawn first; they are shared out to county-level centres, towns and villages from the top down, and every
+region is the union of what it got. Three departments draw their networks on the same mesh (command_center.demo.networks),
+and the city's cells are what the merge makes of them (gis.merge), county by county: villages cut cells, so no cell
+depends on what another county drew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,10 +21,13 @@ from shapely.geometry.base import BaseGeometry
 
 from command_center.demo import scenery
 from command_center.demo.division import CITY_CODE, CITY_NAME, Division, counties, towns
+from command_center.demo.networks import Grid, draw_grids, outlined, together
 from command_center.demo.partition import Labels, partition, spread
 from command_center.demo.plane import Points, to_lng_lat, to_metres
 from command_center.demo.scenery import Feature
 from command_center.demo.tessellation import Peak, Tessellation, outline, tessellate
+from gis.merge import Cell, merge
+from gis.network import GridId, Network
 from gis.region import SEPARATOR, Region
 
 NOTICE: Final = {
@@ -30,7 +35,7 @@ NOTICE: Final = {
     "en": "Synthetic: codes and names are real, shapes are generated and stand for no real place or boundary",
 }
 AREA_M2 = 8_500_000_000.0
-CELLS = 6_000
+FACES = 6_400
 # How many villages a town of each kind gets, and the order in which towns take the densest parts of their county.
 VILLAGES_BY_KIND: Final = {"街道": 7, "功能区": 4, "镇": 6, "乡": 5}
 _COMMUNITY_KINDS = ("街道", "功能区")
@@ -45,13 +50,23 @@ class Place:
     geometry: Polygon
 
 
+@dataclass(frozen=True, slots=True)
+class CellPlace(Place):
+    """A merged cell: its area in m2 and its grid in each network."""
+
+    area_m2: float
+    sources: Mapping[str, GridId | None]
+
+
 @dataclass(frozen=True)
 class DemoCity:
-    """``regions`` are the upper four tiers, city first; ``cells`` the tier ``grid``; ``water`` also holds the roads."""
+    """``regions`` are the upper four tiers, city first; ``cells`` the tier ``grid``, merged from ``networks``; ``water``
+    also holds the roads."""
 
     seed: int
     regions: tuple[Place, ...]
-    cells: tuple[Place, ...]
+    cells: tuple[CellPlace, ...]
+    networks: tuple[Network, ...]
     water: tuple[Feature, ...]
     notice: dict[str, str] = field(default_factory=lambda: dict(NOTICE))
 
@@ -63,7 +78,7 @@ class DemoCity:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """A region before it has a polygon: the indices of its cells."""
+    """A region before it has a polygon: the indices of its faces."""
 
     code: str
     name: str
@@ -72,7 +87,7 @@ class _Group:
     scope: str
     kind: str
     inferred: bool
-    cells: Labels
+    faces: Labels
 
 
 def make_city(seed: int = 20260101) -> DemoCity:
@@ -81,14 +96,19 @@ def make_city(seed: int = 20260101) -> DemoCity:
     border = outline(rng, AREA_M2)
     centres, villages = counties(), _by_parent(towns())
     seats = _seats(rng, centres, float(np.sqrt(AREA_M2 / np.pi)))
-    mesh = tessellate(rng, border, _peaks(centres, seats), CELLS)
+    mesh = tessellate(rng, border, _peaks(centres, seats), FACES)
     groups = list(_groups(rng, mesh, centres, villages, seats))
     polygons = np.array([Polygon(to_lng_lat(np.array(ring))) for ring in mesh.rings])
-    regions = tuple(_place(group, _union(polygons[group.cells])) for group in groups)
-    cells = tuple(
-        place for group in groups if group.tier == "village" for place in _cells(group, polygons, mesh.points)
-    )
-    return DemoCity(seed, regions, cells, _scenery(rng, regions, seats))
+    drawn = [_networks(rng, mesh, polygons, groups, centre.code) for centre in centres]
+    cells = [
+        cell
+        for networks, centre in zip(drawn, centres, strict=True)
+        for cell in _merged(networks, groups, polygons, centre.code)
+    ]
+    regions = tuple(_regions(groups, cells))
+    of_village = {place.region.code: place.region for place in regions if place.region.tier == "village"}
+    places = tuple(_cell_place(cell, of_village[str(cell.village)]) for cell in cells)
+    return DemoCity(seed, regions, places, together(drawn), _scenery(rng, regions, seats))
 
 
 def _by_parent(divisions: Sequence[Division]) -> dict[str, list[Division]]:
@@ -126,12 +146,12 @@ def _groups(
 ) -> Iterator[_Group]:
     """City, counties, towns and villages, each parent before its children."""
     everything = np.arange(len(mesh.points))
-    city = _Group(CITY_CODE, CITY_NAME, "city", None, CITY_CODE + SEPARATOR, "市", inferred=False, cells=everything)
+    city = _Group(CITY_CODE, CITY_NAME, "city", None, CITY_CODE + SEPARATOR, "市", inferred=False, faces=everything)
     sizes = [sum(VILLAGES_BY_KIND[town.kind] for town in villages[centre.code]) for centre in centres]
     yield city
     shares = _shares(mesh, everything, sizes, seats, sites_move=False)
-    for centre, cells in zip(centres, shares, strict=True):
-        county = _child(city, centre.code, centre.name, "county", centre.kind, cells, inferred=centre.inferred)
+    for centre, faces in zip(centres, shares, strict=True):
+        county = _child(city, centre.code, centre.name, "county", centre.kind, faces, inferred=centre.inferred)
         yield county
         yield from _town_groups(rng, mesh, county, villages[centre.code])
 
@@ -140,39 +160,41 @@ def _town_groups(
     rng: np.random.Generator, mesh: Tessellation, county: _Group, divisions: list[Division]
 ) -> Iterator[_Group]:
     ranked = sorted(divisions, key=lambda town: (list(VILLAGES_BY_KIND).index(town.kind), town.code))
-    sites = _densest_first(mesh.points[county.cells], spread(rng, mesh.points[county.cells], len(ranked)))
-    shares = _shares(mesh, county.cells, [VILLAGES_BY_KIND[town.kind] for town in ranked], sites)
-    for town, cells in sorted(zip(ranked, shares, strict=True), key=lambda pair: pair[0].code):
+    sites = _densest_first(mesh.points[county.faces], spread(rng, mesh.points[county.faces], len(ranked)))
+    shares = _shares(mesh, county.faces, [VILLAGES_BY_KIND[town.kind] for town in ranked], sites)
+    for town, faces in sorted(zip(ranked, shares, strict=True), key=lambda pair: pair[0].code):
         # The town itself is published; only which zone holds it may be inferred, and that stands in parentage.csv.
-        township = _child(county, town.code, town.name, "township", town.kind, cells, inferred=False)
+        township = _child(county, town.code, town.name, "township", town.kind, faces, inferred=False)
         yield township
         yield from _village_groups(rng, mesh, township)
 
 
 def _village_groups(rng: np.random.Generator, mesh: Tessellation, township: _Group) -> Iterator[_Group]:
-    count = min(VILLAGES_BY_KIND[township.kind], len(township.cells))
-    sites = spread(rng, mesh.points[township.cells], count)
-    shares = _shares(mesh, township.cells, [1] * count, sites)
+    count = min(VILLAGES_BY_KIND[township.kind], len(township.faces))
+    sites = spread(rng, mesh.points[township.faces], count)
+    shares = _shares(mesh, township.faces, [1] * count, sites)
     kind = "社区" if township.kind in _COMMUNITY_KINDS else "村"
     first = 0 if kind == "社区" else _VILLAGE_COMMITTEE_FROM - 1
-    for number, cells in enumerate(_reading_order(mesh.points, shares), start=1):
+    for number, faces in enumerate(_reading_order(mesh.points, shares), start=1):
         code = f"{township.code}{first + number:03d}"
-        yield _child(township, code, f"第{number}{kind}", "village", kind, cells, inferred=True)
+        yield _child(township, code, f"第{number}{kind}", "village", kind, faces, inferred=True)
 
 
-def _child(parent: _Group, code: str, name: str, tier: str, kind: str, cells: Labels, *, inferred: bool) -> _Group:
-    return _Group(code, name, tier, parent.code, f"{parent.scope}{code}{SEPARATOR}", kind, inferred, cells)
+def _child(
+    parent: _Group | Region, code: str, name: str, tier: str, kind: str, faces: Labels, *, inferred: bool
+) -> _Group:
+    return _Group(code, name, tier, parent.code, f"{parent.scope}{code}{SEPARATOR}", kind, inferred, faces)
 
 
 def _shares(
-    mesh: Tessellation, cells: Labels, sizes: Sequence[int], sites: Points, *, sites_move: bool = True
+    mesh: Tessellation, faces: Labels, sizes: Sequence[int], sites: Points, *, sites_move: bool = True
 ) -> list[Labels]:
-    """The cells of each group, as indices into the whole mesh."""
+    """The faces of each group, as indices into the whole mesh."""
     position = np.full(len(mesh.points), -1)
-    position[cells] = np.arange(len(cells))
+    position[faces] = np.arange(len(faces))
     pairs = position[mesh.neighbours]
-    labels = partition(mesh.points[cells], sizes, sites, pairs[(pairs >= 0).all(axis=1)], sites_move=sites_move)
-    return [cells[labels == group] for group in range(len(sizes))]
+    labels = partition(mesh.points[faces], sizes, sites, pairs[(pairs >= 0).all(axis=1)], sites_move=sites_move)
+    return [faces[labels == group] for group in range(len(sizes))]
 
 
 def _densest_first(points: Points, sites: Points) -> Points:
@@ -184,11 +206,14 @@ def _densest_first(points: Points, sites: Points) -> Points:
 
 def _reading_order(points: Points, shares: Sequence[Labels]) -> list[Labels]:
     """From north to south, so that numbers can be found on a map."""
-    return sorted(shares, key=lambda cells: (-points[cells, 1].mean(), points[cells, 0].mean()))
+    return sorted(shares, key=lambda faces: (-points[faces, 1].mean(), points[faces, 0].mean()))
 
 
 def _union(polygons: npt.NDArray[np.object_]) -> Polygon:
-    whole: BaseGeometry = shapely.normalize(shapely.coverage_union_all(polygons))
+    return _one(shapely.normalize(shapely.coverage_union_all(polygons)))
+
+
+def _one(whole: BaseGeometry) -> Polygon:
     parts = [part for part in shapely.get_parts(whole) if isinstance(part, Polygon)]
     if len(parts) != 1:
         raise AssertionError(f"a region fell into {len(parts)} pieces")
@@ -211,13 +236,52 @@ def _place(group: _Group, polygon: Polygon) -> Place:
     return Place(region, polygon)
 
 
-def _cells(village: _Group, polygons: npt.NDArray[np.object_], points: Points) -> Iterator[Place]:
-    """The village's cells, numbered from north to south."""
-    ordered = sorted(village.cells.tolist(), key=lambda cell: (-points[cell, 1], points[cell, 0]))
-    for serial, cell in enumerate(ordered, start=1):
-        code = f"{village.code}{serial:03d}"
-        group = _child(village, code, f"第{serial}网格", "grid", "单元网格", np.array([cell]), inferred=True)
-        yield _place(group, polygons[cell])
+def _networks(
+    rng: np.random.Generator,
+    mesh: Tessellation,
+    polygons: npt.NDArray[np.object_],
+    groups: Sequence[_Group],
+    county: str,
+) -> tuple[Network, ...]:
+    """What the departments drew in one county."""
+    drawn: dict[str, list[Grid]] = {}
+    for town in (group for group in groups if group.tier == "township" and group.parent == county):
+        villages = [group.faces for group in groups if group.parent == town.code]
+        for name, grids in draw_grids(rng, mesh, town.code, villages).items():
+            drawn.setdefault(name, []).extend(grids)
+    return outlined(rng, county, drawn, polygons)
+
+
+def _merged(
+    networks: Sequence[Network], groups: Sequence[_Group], polygons: npt.NDArray[np.object_], county: str
+) -> tuple[Cell, ...]:
+    """The cells of one county, cut by its villages."""
+    path = f"{SEPARATOR}{county}{SEPARATOR}"
+    inside = [group for group in groups if path in group.scope]
+    villages = sorted((group for group in inside if group.tier == "village"), key=lambda group: group.code)
+    shapes = np.array([_union(polygons[group.faces]) for group in villages])
+    layer = Network("villages", tuple(group.code for group in villages), shapes, len(villages))
+    return merge(networks, villages=layer, boundary=_union(polygons[inside[0].faces])).cells
+
+
+def _regions(groups: Sequence[_Group], cells: Sequence[Cell]) -> Iterator[Place]:
+    """The upper four tiers. Where lines of several departments cross, the merge bends a village's line by a millimetre: so
+    that all tiers nest exactly, every region is drawn as the union of its cells."""
+    of_village: dict[str, list[BaseGeometry]] = {}
+    for cell in cells:
+        of_village.setdefault(str(cell.village), []).append(cell.geometry)
+    for group in groups:
+        villages = [below.code for below in groups if below.tier == "village" and below.scope.startswith(group.scope)]
+        yield _place(group, _union(np.array([shape for code in villages for shape in of_village[code]])))
+
+
+def _cell_place(cell: Cell, village: Region) -> CellPlace:
+    serial = int(cell.code.removeprefix(village.code))
+    group = _child(
+        village, cell.code, f"第{serial}网格", "grid", "单元网格", np.array([], dtype=np.int64), inferred=True
+    )
+    place = _place(group, _one(cell.geometry))
+    return CellPlace(place.region, place.geometry, cell.area_m2, cell.sources)
 
 
 def _scenery(rng: np.random.Generator, regions: Sequence[Place], seats: Points) -> tuple[Feature, ...]:

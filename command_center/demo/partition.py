@@ -19,8 +19,8 @@ from command_center.demo.plane import Points
 Labels = npt.NDArray[np.int64]
 Pairs = npt.NDArray[np.int64]
 
-_ROUNDS = 160
-_FOLLOW_ROUNDS = 60
+_ROUNDS = 100
+_FOLLOW_ROUNDS = 40
 
 
 class NotEnoughCells(ValueError):
@@ -56,6 +56,14 @@ def spread(rng: np.random.Generator, points: Points, count: int) -> Points:
     for _ in range(12):
         sites = _middles(points, _squared(points, sites).argmin(axis=1), sites)
     return sites
+
+
+def clusters(rng: np.random.Generator, points: Points, count: int, pairs: Pairs) -> Labels:
+    """The group of each point where groups are as large as it happens, each in one piece; at most ``count`` of them."""
+    labels = _squared(points, spread(rng, points, count)).argmin(axis=1)
+    _mend(labels, pairs)
+    found: Labels = np.unique(labels, return_inverse=True)[1].ravel()
+    return found
 
 
 def _power_labels(points: Points, wanted: npt.NDArray[np.float64], sites: Points) -> Labels:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from sqlalchemy.dialects.postgresql import insert
 from command_center.account.password import digest
 from command_center.account.store import save_account
 from command_center.demo.catalogue import DemoCatalogue, make_catalogue
-from command_center.demo.city import DemoCity, Place, make_city
-from command_center.demo.plane import area_m2
+from command_center.demo.city import CellPlace, DemoCity, Place, make_city
 from gis import store as gis_store
+from gis.tiles import mark_stale, redraw_stale
+from gis.version_store import begin_first_version
 from ingest import store as ingest_store
 from ingest.sensor import Quantity, Sensor
 from video import store as video_store
@@ -49,6 +50,7 @@ def seed_demo(engine: Engine, pack: str, password: str, var: Path | None) -> Non
             _add_accounts(connection, city, catalogue, password)
         if var is not None:
             _write_lists(connection, var)
+    redraw_stale(engine, datetime.now(UTC))
 
 
 class NoDemo(LookupError):
@@ -116,8 +118,10 @@ def _add_ground(connection: Connection, city: DemoCity) -> None:
     ]
     _add(connection, gis_store.region_parents, parents)
     _add(connection, gis_store.cells, [_cell_row(place) for place in sorted(city.cells, key=lambda p: p.region.code)])
+    begin_first_version(connection, note="demo city", made_by="seed --demo")
     water = [{"kind": f.kind, "name": f.name, "rank": f.rank, "geom": _wkt(f.geometry)} for f in city.water]
     _add(connection, gis_store.water, water)
+    mark_stale(connection, "regions", "cells", "water")
 
 
 def _region_row(place: Place) -> dict[str, Any]:
@@ -136,14 +140,14 @@ def _region_row(place: Place) -> dict[str, Any]:
     }
 
 
-def _cell_row(place: Place) -> dict[str, Any]:
+def _cell_row(place: CellPlace) -> dict[str, Any]:
     return {
         "code": place.region.code,
         "name": place.region.name,
         "region": place.region.parent,
         "scope": place.region.scope,
-        "area_m2": area_m2(place.geometry),
-        "sources": {},
+        "area_m2": place.area_m2,
+        "sources": dict(place.sources),
         "geom": _many(place.geometry),
     }
 

@@ -17,6 +17,7 @@ import shapely
 from shapely.geometry import Polygon
 
 from command_center.demo.plane import Points
+from gis.arrangement import components
 
 Vertex = tuple[float, float]
 Edge = tuple[Vertex, Vertex]
@@ -25,7 +26,8 @@ _OUTLINE_GAP_M = 1_150.0
 _MIRROR_M = 420.0
 _RELAXATIONS = 8
 _ROUGHNESS = 0.13
-_ROUGHEN_OVER_M = 150.0
+_ROUGHEN_OVER_M = 400.0
+_SHORTEST_EDGE_M = 25.0
 _VERTEX_DECIMALS = 1
 
 
@@ -127,13 +129,20 @@ def _relaxed(points: Points, moving: int, room: Polygon) -> Points:
 
 
 def _voronoi(points: Points) -> list[tuple[Vertex, ...]]:
-    """Closed rings of the Voronoi cells in point order, vertices rounded once so that shared ones stay identical."""
-    collection = shapely.voronoi_polygons(shapely.MultiPoint(points), ordered=True)
-    rings = []
-    for cell in shapely.get_parts(collection):
-        vertices = [(float(x), float(y)) for x, y in np.round(shapely.get_coordinates(cell), _VERTEX_DECIMALS)]
-        rings.append(tuple(v for v, after in zip(vertices, [*vertices[1:], None], strict=True) if v != after))
-    return rings
+    """Closed rings of the Voronoi cells in point order; vertices closer than a street is wide are one."""
+    cells = shapely.get_parts(shapely.voronoi_polygons(shapely.MultiPoint(points), ordered=True))
+    at, cell = shapely.get_coordinates(cells, return_index=True)
+    at, vertex = np.unique(np.round(at, _VERTEX_DECIMALS), axis=0, return_inverse=True)
+    vertex = vertex.ravel()
+    ends = np.column_stack([vertex[:-1], vertex[1:]])[cell[:-1] == cell[1:]]
+    short = ends[np.hypot(*(at[ends[:, 0]] - at[ends[:, 1]]).T) < _SHORTEST_EDGE_M]
+    vertex = components(len(at), short)[vertex]
+    new = np.ones(len(vertex), dtype=bool)
+    new[1:] = (vertex[1:] != vertex[:-1]) | (cell[1:] != cell[:-1])
+    vertex, cell = vertex[new], cell[new]
+    stops = np.searchsorted(cell, np.arange(len(cells) + 1))
+    corners = [(x, y) for x, y in at[vertex].tolist()]
+    return [tuple(corners[start:stop]) for start, stop in pairwise(stops.tolist())]
 
 
 def _roughened(rings: list[tuple[Vertex, ...]]) -> tuple[tuple[Vertex, ...], ...]:

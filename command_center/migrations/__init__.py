@@ -41,6 +41,7 @@ _WEB_WRITES = {
     "event_log": "INSERT",
     "sessions": "INSERT, DELETE",
     "idempotency_keys": "INSERT, DELETE",
+    "merge_jobs": "INSERT",
 }
 
 

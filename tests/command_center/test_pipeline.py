@@ -21,6 +21,7 @@ from command_center.schedule import fire_deadlines
 from command_center.ticket.store import load_steps, load_tickets
 from command_center.ticket.ticket import Status, fold
 from config.database import worker_engine
+from gis.datum import Datum, convert
 from ingest.message import Message
 from ingest.reading import NO_TIME, OUTSIDE_CITY
 from tests.conftest import Database
@@ -175,7 +176,7 @@ def test_a_county_sees_what_was_rejected_in_its_name_and_no_other(bench: Bench) 
 def test_a_moving_sensor_is_put_on_the_cell_it_stands_in(bench: Bench) -> None:
     lng, lat = bench.small.centre(cell_code(1, 2, 1, 3))
     bench.send(reading("vehicle-1", {"link_speed": 40.0}, lng=lng, lat=lat))
-    bench.send(reading("vehicle-1", {"link_speed": 40.0}, lng=10.0, lat=50.0))
+    bench.send(reading("vehicle-1", {"link_speed": 40.0}, lng=118.3, lat=34.0))
     found = bench.rows(
         "SELECT c.code, r.flags FROM readings r LEFT JOIN cells c ON c.n = r.cell ORDER BY r.received_at"
     )
@@ -183,6 +184,105 @@ def test_a_moving_sensor_is_put_on_the_cell_it_stands_in(bench: Bench) -> None:
         (cell_code(1, 2, 1, 3), NO_TIME),
         (None, NO_TIME | OUTSIDE_CITY),
     ]
+
+
+MISPLACED = {
+    "null_island": ((0.0, 0.0), "no fix"),
+    "swapped_axes": ((34.015, 118.005), "exchanged"),
+    "far_outside": ((117.2, 34.26), "km from the nearest cell"),
+    "outside_city": ((218.0, 34.0), "not on the earth"),
+}
+
+
+def speed(identity: str, at: tuple[float, float], **more: Any) -> dict[str, Any]:
+    """One observation of a vehicle, as an object of a payload."""
+    return {"id": identity, "values": {"link_speed": 40.0}, "lng": at[0], "lat": at[1]} | more
+
+
+def listed(*objects: dict[str, Any], county: str = "321302") -> Message:
+    """A vehicle's observations as one message."""
+    return Message(f"cc/v1/{county}/vehicle-1/reading", json.dumps(objects).encode(), time.time())
+
+
+@pytest.mark.parametrize("reason", MISPLACED)
+def test_a_position_that_cannot_be_right_is_kept_with_its_reason_and_its_values_are_not_used(
+    bench: Bench, reason: str
+) -> None:
+    position, sentence = MISPLACED[reason]
+    outcome = bench.send(listed(speed("a", position)))
+    [row] = bench.rows("SELECT reason, detail, source, scope, payload FROM quarantine")
+    assert (row.reason, row.source, row.scope) == (reason, "vehicle-1", bench.small.region("321302").scope)
+    assert sentence in row.detail
+    assert json.loads(bytes(row.payload)) == [speed("a", position)]
+    assert (outcome.counts[f"rejected_{reason}"], outcome.counts["readings"]) == (1, 0)
+    assert bench.rows("SELECT FROM readings") == bench.rows("SELECT FROM reading_positions") == []
+    assert bench.rows("SELECT latest FROM sensors WHERE id = 'vehicle-1'")[0].latest == {}
+
+
+def test_of_a_list_only_the_objects_with_a_bad_position_are_refused_and_the_receipt_says_which(bench: Bench) -> None:
+    here = bench.small.centre(cell_code(1, 2, 1, 3))
+    objects = [speed("good", here, ack=True), {"id": "still", "values": {"link_speed": 7.0}}]
+    objects += [speed(reason, position) for reason, (position, _) in MISPLACED.items()]
+    outcome = bench.send(listed(*objects, speed("beside", (118.3, 34.0))), reading("water-1", {"water_depth": 0.05}))
+    assert {row.reason for row in bench.rows("SELECT reason FROM quarantine")} == set(MISPLACED)
+    assert len(bench.rows("SELECT FROM readings")) == 4
+    [reply] = outcome.replies
+    told = json.loads(reply.payload)
+    assert (told["stored"], told["ids"]) == (3, ["good", "still", "beside"])
+    assert [refused["reason"] for refused in told["rejected"]] == list(MISPLACED)
+    assert all(refused["detail"] for refused in told["rejected"])
+
+
+def test_a_bad_position_far_down_a_large_batch_is_kept_with_its_own_message(bench: Bench) -> None:
+    here = bench.small.centre(cell_code())
+    many = [listed(speed(str(n), here)) for n in range(600)]
+    many[100], many[599] = listed(speed("early", (0.0, 0.0))), listed(speed("late", (34.015, 118.005)))
+    bench.send(*many)
+    rows = bench.rows("SELECT reason, payload FROM quarantine ORDER BY id")
+    assert [(row.reason, json.loads(bytes(row.payload))[0]["id"]) for row in rows] == [
+        ("null_island", "early"),
+        ("swapped_axes", "late"),
+    ]
+    assert len(bench.rows("SELECT FROM reading_positions")) == 598
+
+
+def test_an_observation_comes_again_once_its_position_is_right_even_in_the_same_batch(bench: Bench) -> None:
+    here = bench.small.centre(cell_code())
+    outcome = bench.send(listed(speed("a", (0.0, 0.0), ack=True)), listed(speed("a", here, ack=True)))
+    assert [json.loads(reply.payload)["ids"] for reply in outcome.replies] == [[], ["a"]]
+    assert len(bench.rows("SELECT FROM readings")) == 1
+    again = bench.send(listed(speed("a", (0.0, 0.0))))
+    assert (again.counts["repeated"], again.counts["rejected_null_island"]) == (1, 0)
+
+
+def test_the_position_as_sent_is_kept_beside_the_one_that_is_used(bench: Bench) -> None:
+    lng, lat = bench.small.centre(cell_code(1, 2, 1, 3))
+    sent = tuple(float(degrees) for degrees in convert(lng, lat, Datum.CGCS2000, Datum.BD09))
+    both = {"link_speed": 40.0, "online": 1.0}
+    bench.send(
+        listed(speed("a", (sent[0], sent[1]), datum="BD09", values=both)), reading("water-1", {"water_depth": 0})
+    )
+    [row] = bench.rows("SELECT p.*, s.id FROM reading_positions p JOIN sensors s ON s.n = p.sensor")
+    assert (row.id, row.raw_lng, row.raw_lat, row.datum) == ("vehicle-1", *sent, "BD09")
+    assert (row.lng, row.lat) == pytest.approx((lng, lat), abs=1e-9)
+    received = bench.rows("SELECT DISTINCT received_at FROM readings WHERE key = :key", key=row.key)
+    assert [r.received_at for r in received] == [row.received_at]
+
+
+def test_a_repeated_message_stores_one_position(bench: Bench) -> None:
+    here = bench.small.centre(cell_code())
+    message = listed(speed("a", here), speed("b", here))
+    bench.send(message, message)
+    bench.send(message)
+    bench.restart()
+    bench.send(message)
+    assert len(bench.rows("SELECT FROM reading_positions")) == 2
+    # Two equal payloads without id or time are two readings at one place.
+    nameless = listed({"values": {"link_speed": 1.0}, "lng": here[0], "lat": here[1]})
+    bench.send(nameless, nameless)
+    bench.send(nameless)
+    assert len(bench.rows("SELECT FROM readings")) == 5
+    assert len(bench.rows("SELECT FROM reading_positions")) == 3
 
 
 def frigate(kind: str, **after: Any) -> Message:

@@ -61,6 +61,18 @@ def test_a_position_is_on_the_same_cell_in_whatever_datum_it_was_sent(datum: str
         assert locate(sent, HOME, CELLS).cell.tolist() == locate(here, HOME, CELLS).cell.tolist()
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.sampled_from(DATUMS), st.floats(117.5, 119.6), st.floats(32.8, 34.7))
+def test_a_position_is_used_as_converted_and_kept_as_sent(datum: str, lng: float, lat: float) -> None:
+    sent_lng, sent_lat = (float(degrees) for degrees in convert(lng, lat, Datum.CGCS2000, Datum(datum)))
+    found = locate(batch((1, sent_lng, sent_lat, datum), (2, NAN, NAN, "CGCS2000")), HOME, CELLS)
+    assert abs(found.lng[0] - lng) < 1e-6
+    assert abs(found.lat[0] - lat) < 1e-6
+    readings = found.readings
+    assert (readings.lng[0], readings.lat[0], DATUMS[readings.datum[0]]) == (sent_lng, sent_lat, datum)
+    assert np.isnan(found.lng[1])
+
+
 def test_an_empty_batch_and_an_empty_catalogue_are_no_trouble() -> None:
     assert len(locate(batch(), HOME, CELLS).cell) == 0
     assert len(locate(batch(), homes(Catalogue.of([], []), CELLS), CELLS).cell) == 0

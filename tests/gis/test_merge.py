@@ -72,6 +72,20 @@ def test_a_boundary_drawn_twice_becomes_one_line() -> None:
     assert (stayed["largest_displacement_m"], stayed["kept_area_share"]) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_of_two_lines_drawn_apart_the_network_with_most_line_keeps_its_own(names: tuple[str, str]) -> None:
+    coarse, fine = names
+    quarters = {f"{key}{n}": shape for key, half in _halves(501.7).items() for n, shape in enumerate(_cut(half))}
+    told = report(merge([network(coarse, _halves(500.0)), network(fine, quarters)]))["networks"]
+    assert (told[fine]["kept_area_share"], told[fine]["largest_displacement_m"]) == (1.0, 0.0)
+    assert told[coarse]["kept_area_share"] == pytest.approx(0.9983, abs=1e-5)
+
+
+def _cut(shape: BaseGeometry) -> list[BaseGeometry]:
+    """Its part south and its part north of the middle."""
+    return [shape.intersection(shapely.box(0, 0, 1000, 400)), shape.intersection(shapely.box(0, 400, 1000, 1000))]
+
+
 def test_a_long_tail_between_lines_that_part_slowly_is_cut_off() -> None:
     bent = shapely.LineString([(500, 0), (501, 700), (700, 1000)])
     sides = shapely.get_parts(shapely.polygonize([shapely.unary_union([bent, shapely.box(0, 0, 1000, 1000).exterior])]))

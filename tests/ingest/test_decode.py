@@ -57,6 +57,8 @@ BAD: list[tuple[str, Message]] = [
     (why.WRONG_TYPE, message({"values": {"water_depth": True}})),
     (why.WRONG_TYPE, message(depth(at=True))),
     (why.WRONG_TYPE, message(depth(lng=118.0, lat=34.0, datum="Pulkovo"))),
+    (why.WRONG_TYPE, message(depth(lat=34.0))),
+    (why.WRONG_TYPE, message(depth(lng=118.0))),
     (why.WRONG_TYPE, message(b"on", topic=f"cc/v1/{COUNTY}/gauge-1/state")),
     (why.NOT_A_NUMBER, message(b'{"values": {"water_depth": NaN}}')),
     (why.NOT_A_NUMBER, message(b'{"values": {"water_depth": -Infinity}}')),

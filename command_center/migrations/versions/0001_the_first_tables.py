@@ -575,7 +575,7 @@ def upgrade() -> None:
         sa.Column("lng", sa.Double(), nullable=False),
         sa.Column("lat", sa.Double(), nullable=False),
     )
-    op.create_index("ix_reading_positions_key", "reading_positions", ["key"], unique=True)
+    op.create_index("ix_reading_positions_key", "reading_positions", ["key", "received_at"], unique=True)
     op.create_index(
         "ix_reading_positions_received_at", "reading_positions", ["received_at"], unique=False, postgresql_using="brin"
     )

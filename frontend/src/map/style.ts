@@ -13,12 +13,14 @@ import type { Palette } from './palette'
 
 export const CLUSTER_BELOW_ZOOM = 12
 export const CONES_FROM_ZOOM = 15
-/** Tiles are made to this zoom; closer views enlarge them. */
-const TILES_TO_ZOOM = 14
+/** Tiles are asked for to this zoom; closer views enlarge them. */
+const TILES_TO_ZOOM = 16
 const CELLS_FROM_ZOOM = 8
 /** Text of the screen that the zooms below are written for: a wall of 1080 lines. */
 const TEXT_PX = 17.3
 const FONT = 'Noto Sans SC'
+export const TILE_LAYERS = ['regions', 'cells', 'water'] as const
+type TileLayer = (typeof TILE_LAYERS)[number]
 const NOTHING: FeatureCollection = { type: 'FeatureCollection', features: [] }
 
 export const LAYERS_OF: Record<LayerName, readonly string[]> = {
@@ -60,10 +62,15 @@ function shiftOf(palette: Palette): number {
   return Math.log2(palette.text_px / TEXT_PX)
 }
 
+/** Where a layer's tiles are: the version is part of it, so that what was fetched once need never be asked for again. */
+export function tileAddress(description: MapDescription, origin: string, layer: TileLayer): string {
+  return `${origin}/tiles/${layer}/${description.layers[layer].version}/{z}/{x}/{y}.mvt`
+}
+
 function sources(description: MapDescription, origin: string, palette: Palette): StyleSpecification['sources'] {
-  const tiles = (layer: 'regions' | 'cells' | 'water') => ({
+  const tiles = (layer: TileLayer) => ({
     type: 'vector' as const,
-    tiles: [`${origin}/tiles/${layer}/${description.layers[layer].version}/{z}/{x}/{y}.mvt`],
+    tiles: [tileAddress(description, origin, layer)],
     maxzoom: TILES_TO_ZOOM,
     bounds: description.city_bounds,
   })

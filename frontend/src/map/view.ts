@@ -1,5 +1,5 @@
 /** The only door to MapLibre: the city as a map that shows tickets, alerts and devices, and tells what was clicked. */
-import { type GeoJSONSource, Map as MapLibre, Marker, NavigationControl, setWorkerUrl } from 'maplibre-gl'
+import { AJAXError, type GeoJSONSource, Map as MapLibre, Marker, NavigationControl, type VectorTileSource, setWorkerUrl } from 'maplibre-gl'
 import type { Feature, GeoJsonProperties, Point } from 'geojson'
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?url'
 import 'maplibre-gl/dist/maplibre-gl.css'
@@ -10,7 +10,7 @@ import type { Hit } from './drill'
 import { SHARPNESS, icons } from './icon'
 import type { LayerName } from './layer'
 import type { Palette } from './palette'
-import { LAYERS_OF, cityStyle } from './style'
+import { LAYERS_OF, TILE_LAYERS, cityStyle, tileAddress } from './style'
 
 setWorkerUrl(workerUrl)
 
@@ -24,6 +24,8 @@ export interface Listener {
   ready(): void
   choose(ticket: string): void
   click(hits: Hit[]): void
+  /** A tile's version has ended: the ground was drawn anew. */
+  outdated(): void
 }
 
 const TICKET_ZOOM = 13
@@ -66,12 +68,26 @@ export class CityView {
     this.map.once('idle', () => listener.ready())
     this.map.on('click', (event) => this.click(event.point))
     this.map.on('mousemove', (event) => this.point(event.point))
-    this.map.on('error', (event) => console.warn('map:', event.error.message))
+    this.map.on('error', (event) => {
+      if (event.error instanceof AJAXError && event.error.status === 404) listener.outdated()
+      else console.warn('map:', event.error.message)
+    })
   }
 
   remove(): void {
     this.waiting = []
     this.map.remove()
+  }
+
+  /** Go on with the tiles that are valid now; a layer whose version is still the same keeps what it has. */
+  renew(description: MapDescription): void {
+    this.later(() => {
+      for (const layer of TILE_LAYERS) {
+        const source = this.map.getSource<VectorTileSource>(layer)
+        const address = tileAddress(description, location.origin, layer)
+        if (source && source.tiles[0] !== address) source.setTiles([address])
+      }
+    })
   }
 
   showTickets(tickets: readonly Ticket[]): void {

@@ -11,14 +11,14 @@ from command_center.demo.city import DemoCity, Place, make_city
 from command_center.demo.plane import area_m2, to_lng_lat, to_metres
 from gis.region import TIERS, RegionTree, covers
 
-CELL_COUNT = 6000
+CELL_COUNT = 6015
 
 
 def _of_tier(city: DemoCity, tier: str) -> list[Place]:
     return [place for place in city.places if place.region.tier == tier]
 
 
-def test_the_city_has_nine_centres_109_towns_about_650_villages_and_6000_cells(city: DemoCity) -> None:
+def test_the_city_has_nine_centres_109_towns_about_650_villages_and_6015_merged_cells(city: DemoCity) -> None:
     counts = Counter(place.region.tier for place in city.places)
     assert (counts["city"], counts["county"], counts["township"], counts["grid"]) == (1, 9, 109, CELL_COUNT)
     assert 600 <= counts["village"] <= 700

@@ -45,7 +45,9 @@ def test_the_city_is_seeded_once_however_often_it_is_asked_for(engine: Engine, t
     seed_demo(engine, "suqian", "another password", tmp_path)
     assert counts == {table: _one(engine, f"SELECT count(*) FROM {table}") for table in TABLES}
 
-    assert counts["cells"] == 6000
+    assert counts["cells"] == 6015
+    grids = "SELECT count(*) FROM cells WHERE sources ?& ARRAY['emergency', 'public_order', 'urban_management']"
+    assert _one(engine, grids) == counts["cells"]
     assert counts["cameras"] == 300
     assert counts["sensors"] >= 2000
     assert _one(engine, "SELECT count(*) FROM regions WHERE tier = 'county'") == 9
