@@ -21,6 +21,10 @@ from command_center.account.store import save_account
 from command_center.demo.catalogue import DemoCatalogue, make_catalogue
 from command_center.demo.city import CellPlace, DemoCity, Place, make_city
 from gis import store as gis_store
+from gis.datum import Datum
+from gis.network_problem import Land, find_problems
+from gis.network_store import Imported, replace_network
+from gis.sliver import Limits
 from gis.tiles import mark_stale, redraw_stale
 from gis.version_store import begin_first_version
 from ingest import store as ingest_store
@@ -42,10 +46,13 @@ def seed_demo(engine: Engine, pack: str, password: str, var: Path | None) -> Non
     # Drawing the city takes seconds, in which no transaction may stand open.
     city = None if seeded else make_city()
     catalogue = None if city is None else make_catalogue(city)
+    networks = [] if city is None else _networks(city)
     with engine.begin() as connection:
         _add(connection, ingest_store.quantities, [_quantity_row(q) for q in read_quantities(pack)])
         if city is not None and catalogue is not None:
             _add_ground(connection, city)
+            for network in networks:
+                replace_network(connection, network, datetime.now(UTC))
             _add_sources(connection, catalogue)
             _add_accounts(connection, city, catalogue, password)
         if var is not None:
@@ -122,6 +129,16 @@ def _add_ground(connection: Connection, city: DemoCity) -> None:
     water = [{"kind": f.kind, "name": f.name, "rank": f.rank, "geom": _wkt(f.geometry)} for f in city.water]
     _add(connection, gis_store.water, water)
     mark_stale(connection, "regions", "cells", "water")
+
+
+def _networks(city: DemoCity) -> list[Imported]:
+    """The three departments' drawings, with what is wrong with each."""
+    lands = [Land(p.region.code, p.region.tier, p.region.scope, p.geometry) for p in city.regions]
+    found = []
+    for network in city.networks:
+        problems, notices = find_problems(network, Limits())
+        found.append(Imported.of(network, problems, notices, lands, "demo", Datum.CGCS2000))
+    return found
 
 
 def _region_row(place: Place) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def test_every_zoom_has_its_figures(module_database: Database, small: SmallCity)
             for way in ("cold", "cached"):
                 for called in ("median", "99th percentile"):
                     assert figures.pop(f"{layer}, zoom {zoom}: {way}, {called}").value > 0
-            alone = figures.pop(f"{layer}, zoom {zoom}: drawing alone, median")
+            alone = figures.pop(f"{layer}, zoom {zoom}: drawing the fullest tile")
             assert (alone.ratio is not None) == (zoom == 8)
             assert figures.pop(f"{layer}, zoom {zoom}: largest tile, packed").met
     assert figures == {}
