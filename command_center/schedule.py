@@ -14,22 +14,26 @@ from structlog.stdlib import BoundLogger
 
 from command_center.event import log as event_log
 from command_center.heartbeat import beat
+from command_center.merge_job import run_due_merges
 from command_center.ticket import store as ticket_store
 from command_center.ticket import ticket as tickets
 from command_center.ticket.ticket import Move, Status
 from config.database import worker_engine
+from gis.region_store import apply_parentage
+from gis.tiles import redraw_stale
 from gis.version_store import take_effect
 from ingest.store import ensure_partitions
 
 LEASE = timedelta(seconds=30)
 _CLAIMED = 100
 _TICK_S = 1
+_PARENTAGE_S = 60
 _PARTITIONS_S = 3600
 
 
 def run_scheduler(database_url: str, zone: ZoneInfo, log: BoundLogger, stop: threading.Event) -> None:
     """Until ``stop`` is set. ``zone`` says which day it is in the city."""
-    engine = worker_engine(database_url, pool_size=2)
+    engine = worker_engine(database_url, pool_size=4)
     scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
     now = datetime.now(UTC)
 
@@ -40,7 +44,25 @@ def run_scheduler(database_url: str, zone: ZoneInfo, log: BoundLogger, stop: thr
             placed = {"rehomed": effect.rehomed, "unplaced": effect.unplaced, "functions": effect.functions}
             log.info("a version of the grid took effect", version=effect.version, **codes, **placed)
 
-    works = ((_beat, _TICK_S), (fire_deadlines, _TICK_S), (bring_into_force, _TICK_S), (_partitions, _PARTITIONS_S))
+    def bring_parentage(engine: Engine, now: datetime) -> None:
+        with engine.begin() as connection:
+            moved = apply_parentage(connection, now.astimezone(zone).date())
+        for region in moved:
+            log.info("a region stands under another parent", code=region.code, parent=region.parent, was=region.was)
+
+    def draw(engine: Engine, now: datetime) -> None:
+        for layer in redraw_stale(engine, now):
+            log.info("a map layer was drawn anew", layer=layer)
+
+    works = (
+        (_beat, _TICK_S),
+        (fire_deadlines, _TICK_S),
+        (bring_into_force, _TICK_S),
+        (draw, _TICK_S),
+        (run_due_merges, _TICK_S),
+        (bring_parentage, _PARENTAGE_S),
+        (_partitions, _PARTITIONS_S),
+    )
     for work, every_s in works:
         poke = _patient(work, engine, log)
         scheduler.add_job(poke, "interval", seconds=every_s, next_run_time=now, misfire_grace_time=None)

@@ -67,8 +67,8 @@ def _move(at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def by_level(shapes: Shapes) -> Iterator[tuple[Level, Shapes]]:
     """The polygons of one coverage, in web Mercator, as each level draws them, in their order; empty where too small to see.
 
-    Rings that cross themselves are mended, and polygons that are no coverage cleaned first. Where that would move more than a sliver (a zone drawn over its county,
-    say), they are not simplified at any level: slow to draw, but true.
+    Rings that cross themselves are mended, and polygons that are no coverage cleaned first. Where that would move more than a
+    sliver (a zone drawn over its county, say), they are not simplified at any level: slow to draw, but true.
     """
     sound = shapely.make_valid(shapes, method="structure")
     coverage = as_coverage(sound)

@@ -43,7 +43,7 @@ _ZOOMS: Final = range(5, 19)
 _PLACES: Final = 60  # tiles of a zoom
 _FEWEST_TURNS: Final = 20  # requests of a zoom that has fewer tiles
 _COMPARED: Final = range(6, 10)  # zooms at which a tile holds a large part of the city
-_TIMES_LIVE: Final = {("cells", 8): 4.0}
+_TIMES_LIVE: Final = {("cells", 8): 1.5}
 _MOST_KB: Final = 150.0
 
 _ENVELOPE = "ST_TileEnvelope(:z, :x, :y)"
