@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from command_center.version_commands import plan_cells
 from config.settings import BadSetting, Settings, from_environment
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(path_type=Path)
 _TIERS: Final = ("city", "county", "township", "village")
+_GRID: Final = "grid"
 _MANY: Final = {"city": "city", "county": "counties", "township": "townships", "village": "villages"}
 _COLUMNS: Final = ("code", "parent", "valid_from", "valid_to", "source")
 _SAID: Final = 10
@@ -35,7 +37,9 @@ _SAID: Final = 10
 
 @click.command("import")
 @click.argument("file", type=_FILE)
-@click.option("--tier", type=click.Choice(_TIERS), required=True, help="What the file holds; from the city down.")
+@click.option(
+    "--tier", type=click.Choice((*_TIERS, _GRID)), required=True, help="What the file holds; from the city down."
+)
 @click.option("--id-property", "code", help="The property with the codes.  [default: code, adcode, 代码, id, …]")
 @click.option("--name-property", "name", help="The property with the names.  [default: name, 名称, …]")
 @click.option("--parent-property", "parent", help="The property with the parents' codes; without it code or area tell.")
@@ -43,7 +47,11 @@ _SAID: Final = 10
 @click.option("--known-outline", "known_file", type=_FILE, help="A city outline in CGCS2000 that the city must fit.")
 @click.option("--dry-run", is_flag=True, help="Only report; change nothing.")
 @click.option("--report", "report_file", type=_FILE, help="JSON report to write.")
+@click.option("--special", help="Tier grid: cells with a grid of this network are special ones (专属网格).")
+@click.option("--note", help="Tier grid: what the version is for.")
+@click.pass_context
 def import_regions(
+    context: click.Context,
     file: Path,
     tier: str,
     code: str | None,
@@ -53,8 +61,12 @@ def import_regions(
     known_file: Path | None,
     dry_run: bool,
     report_file: Path | None,
+    special: str | None,
+    note: str | None,
 ) -> None:
-    """Import the regions of one tier from GeoJSON, GeoPackage or Shapefile.
+    """Import the regions of one tier from GeoJSON, GeoPackage or Shapefile, or merged cells as a planned version.
+
+    Tier grid takes the file that a merge wrote: its cells wait as a version, and nothing changes before `grid publish`.
 
     What stands under a code is replaced. Regions that FILE does not hold stay and are reported. Needs CC_DATABASE_URL
     (role cc_worker).
@@ -68,6 +80,10 @@ def import_regions(
     from gis.region_file import Columns, Misplaced
     from gis.region_store import TierMismatch
 
+    _refuse_others_options(context, tier)
+    if tier == _GRID:
+        plan_cells(file, special=special, note=note or "")
+        return
     settings = from_environment(os.environ)
     _refuse_unwritable(report_file)
     engine = worker_engine(settings.database_url)
@@ -85,6 +101,15 @@ def import_regions(
     if report_file is not None:
         _write(report_file, told)
     _say(told)
+
+
+def _refuse_others_options(context: click.Context, tier: str) -> None:
+    """Raise BadSetting for an option that means nothing for this tier: silence would look like consent."""
+    own = {"file", "tier", "special", "note"} if tier == _GRID else set(context.params) - {"special", "note"}
+    for option in context.command.params:
+        given = context.params[option.name or ""] not in (None, False)
+        if given and option.name not in own:
+            raise BadSetting(f"{option.opts[0]} does not go with --tier {tier}")
 
 
 def _read(file: Path, tier: str, columns: Columns, datum: Datum | None, known_file: Path | None) -> RegionFile:

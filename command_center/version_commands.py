@@ -22,8 +22,7 @@ _FILE = click.Path(path_type=Path)
 _SHOWN: Final = 10
 
 
-def plan_file(engine: Engine, cells_file: Path, *, special: str | None, note: str, made_by: str) -> int:
-    """Plan a version from a file of merged cells and say what it would change; its number. Raises BadSetting."""
+def _plan(engine: Engine, cells_file: Path, special: str | None, note: str) -> None:
     from gis.cell_code import TooManyCells
     from gis.cell_file import NotACellFile, decode
     from gis.planned_cell import VersionRefused
@@ -33,23 +32,19 @@ def plan_file(engine: Engine, cells_file: Path, *, special: str | None, note: st
     try:
         cells = decode(read_text(cells_file)[0], str(cells_file))
         report = {"file": cells_file.name}
+        made_by = os.environ.get("USER") or "command line"
         version = plan(engine, cells, report=report, note=note, made_by=made_by, special=special)
     except (NotACellFile, TooManyCells, Unreadable) as problem:
         raise BadSetting(str(problem)) from None
     except VersionRefused as problem:
         raise BadSetting(f"{cells_file}: {problem}") from None
     _say(engine, version)
-    return version
 
 
-@click.command("plan")
-@click.argument("cells_file", metavar="CELLS.geojson", type=_FILE)
-@click.option("--special", metavar="NETWORK", help="Cells with a grid of this network are special ones (专属网格).")
-@click.option("--note", default="", help="What the version is for.")
-def plan_version(cells_file: Path, special: str | None, note: str) -> None:
-    """Plan a new version of the grid from merged cells, and say what it would change. Nothing changes yet."""
+def plan_cells(cells_file: Path, *, special: str | None, note: str) -> None:
+    """``grid import --tier grid``: plan a version from a file of merged cells. Raises BadSetting."""
     with _database() as (engine, _):
-        plan_file(engine, cells_file, special=special, note=note, made_by=os.environ.get("USER") or "command line")
+        _plan(engine, cells_file, special, note)
 
 
 @click.command("versions")
@@ -66,7 +61,7 @@ def list_versions() -> None:
             note = f"  {row.note}" if row.note else ""
             click.echo(f"{row.n:>4}  {row.state:<9}  {since.astimezone(zone):%Y-%m-%d %H:%M:%S%z}  {row.made_by}{note}")
         if not found:
-            click.echo("no version yet: make one with `command-center grid plan CELLS.geojson`")
+            click.echo("no version yet: make one with `command-center grid import --tier grid CELLS.geojson`")
 
 
 @click.command("diff")
@@ -189,4 +184,4 @@ def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {change}" for change, count in counts.items()) or "no cells"
 
 
-COMMANDS: Final = (plan_version, list_versions, show_diff, publish_version, withdraw_version, import_functions)
+COMMANDS: Final = (list_versions, show_diff, publish_version, withdraw_version, import_functions)

@@ -187,7 +187,7 @@ def test_an_old_matter_in_an_ended_cell_can_grow_and_its_ticket_be_moved(standin
 
 def test_a_code_that_was_given_up_is_never_used_again(standing: StandingCity, cells: Cells, tmp_path: Path) -> None:
     in_force(standing, first_cell_split(cells))
-    answer = run(standing, "plan", str(written(tmp_path / "cells.geojson", cells)))
+    answer = run(standing, "import", "--tier", "grid", str(written(tmp_path / "cells.geojson", cells)))
     assert answer.exit_code == 2
     assert len(answer.stderr.splitlines()) == 1
     assert f"code {FIRST} was given up on" in answer.stderr
@@ -321,7 +321,8 @@ def test_the_diff_says_what_changes_for_whom_before_anything_does(
     function(standing, FIRST, "street office")
     standing.open_ticket(severity=1)
     [number] = [row.number for row in standing.rows("SELECT number FROM tickets")]
-    made = run(standing, "plan", str(written(tmp_path / "cells.geojson", first_cell_split(cells))), "--note", "cut")
+    file = written(tmp_path / "cells.geojson", first_cell_split(cells))
+    made = run(standing, "import", "--tier", "grid", str(file), "--note", "cut")
     assert made.exit_code == 0, made.output
     answer = run(standing, "diff", "1", "--json", str(tmp_path / "diff.json"))
     assert answer.exit_code == 0, answer.output
@@ -348,7 +349,7 @@ def test_the_diff_says_what_changes_for_whom_before_anything_does(
 def test_a_version_is_published_and_withdrawn_from_the_command_line(
     standing: StandingCity, cells: Cells, tmp_path: Path
 ) -> None:
-    assert run(standing, "plan", str(written(tmp_path / "cells.geojson", cells))).exit_code == 0
+    assert run(standing, "import", "--tier", "grid", str(written(tmp_path / "cells.geojson", cells))).exit_code == 0
     assert "2031-12-01T00:00:00+08:00" in run(standing, "publish", "1", "--at", "2031-12-01T00:00").output
     assert run(standing, "withdraw", "1").exit_code == 0
     for arguments, reason in (
@@ -358,7 +359,12 @@ def test_a_version_is_published_and_withdrawn_from_the_command_line(
         (("publish", "1", "--at", "2020-01-01T00:00"), "is over"),
         (("diff", "9"), "there is no version 9"),
         (("withdraw", "1"), "it cannot be withdrawn"),
-        (("plan", str(tmp_path / "nothing.geojson")), "nothing.geojson"),
+        (("import", "--tier", "grid", str(tmp_path / "nothing.geojson")), "nothing.geojson"),
+        (("import", "--tier", "grid", "cells.geojson", "--datum", "GCJ02"), "--datum does not go with --tier grid"),
+        (
+            ("import", "--tier", "county", "counties.geojson", "--special", "x"),
+            "--special does not go with --tier county",
+        ),
     ):
         answer = run(standing, *arguments)
         assert (answer.exit_code, len(answer.stderr.splitlines())) == (2, 1), answer.output
@@ -376,7 +382,7 @@ def test_cells_that_cannot_be_a_grid_are_refused_in_one_line(
         (cells | {"a/b": far}, (), "holds a '/'"),
         (cells, ("--special", "market"), "no cell has a grid of a network 'market'"),
     ):
-        answer = run(standing, "plan", str(written(tmp_path / "cells.geojson", redrawn)), *more)
+        answer = run(standing, "import", "--tier", "grid", str(written(tmp_path / "cells.geojson", redrawn)), *more)
         assert (answer.exit_code, len(answer.stderr.splitlines())) == (2, 1), answer.output
         assert reason in answer.stderr
     assert standing.rows("SELECT 1 FROM grid_versions") == []
