@@ -33,6 +33,7 @@ CELLS: Final = 10_000
 POINTS: Final = 1_000_000
 EDGE_POINTS: Final = 20_000
 _AREA_M2: Final = 14e9
+_STRAIGHT_BELOW_M = 150.0
 _BATCHES: Final = ((200_000, 50.0, 1), (500, 12.0, 80))  # points, times the tree, batches in a turn
 _TURNS: Final = 7
 _BEYOND: Final = 0.02  # of the map's size: some points lie outside
@@ -61,7 +62,7 @@ def run() -> list[Figure]:
 def irregular_cells(rng: np.random.Generator, count: int) -> npt.NDArray[Any]:
     """A valid coverage of rough cells in lng/lat, denser around two seats."""
     seats = (Peak(0.0, 0.0, 8.0, 8_000.0), Peak(30_000.0, 20_000.0, 5.0, 6_000.0))
-    mesh = tessellate(rng, outline(rng, _AREA_M2 * count / CELLS), seats, count)
+    mesh = tessellate(rng, outline(rng, _AREA_M2 * count / CELLS), seats, count, straight_below_m=_STRAIGHT_BELOW_M)
     return np.array([shapely.Polygon(to_lng_lat(np.array(ring))) for ring in mesh.rings], dtype=object)
 
 

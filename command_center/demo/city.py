@@ -36,6 +36,8 @@ NOTICE: Final = {
 }
 AREA_M2 = 8_500_000_000.0
 FACES = 6_400
+# Coarse enough that the merge of the whole city does not keep a first start waiting.
+STRAIGHT_BELOW_M: Final = 400.0
 # How many villages a town of each kind gets, and the order in which towns take the densest parts of their county.
 VILLAGES_BY_KIND: Final = {"街道": 7, "功能区": 4, "镇": 6, "乡": 5}
 _COMMUNITY_KINDS = ("街道", "功能区")
@@ -96,7 +98,7 @@ def make_city(seed: int = 20260101) -> DemoCity:
     border = outline(rng, AREA_M2)
     centres, villages = counties(), _by_parent(towns())
     seats = _seats(rng, centres, float(np.sqrt(AREA_M2 / np.pi)))
-    mesh = tessellate(rng, border, _peaks(centres, seats), FACES)
+    mesh = tessellate(rng, border, _peaks(centres, seats), FACES, straight_below_m=STRAIGHT_BELOW_M)
     groups = list(_groups(rng, mesh, centres, villages, seats))
     polygons = np.array([Polygon(to_lng_lat(np.array(ring))) for ring in mesh.rings])
     drawn = [_networks(rng, mesh, polygons, groups, centre.code) for centre in centres]

@@ -26,7 +26,6 @@ _OUTLINE_GAP_M = 1_150.0
 _MIRROR_M = 420.0
 _RELAXATIONS = 8
 _ROUGHNESS = 0.13
-_ROUGHEN_OVER_M = 400.0
 _SHORTEST_EDGE_M = 25.0
 _VERTEX_DECIMALS = 1
 
@@ -83,15 +82,17 @@ def density(points: Points, peaks: Iterable[Peak]) -> npt.NDArray[np.float64]:
     return found
 
 
-def tessellate(rng: np.random.Generator, border: Points, peaks: tuple[Peak, ...], count: int) -> Tessellation:
-    """Exactly ``count`` cells that fill the border's polygon."""
+def tessellate(
+    rng: np.random.Generator, border: Points, peaks: tuple[Peak, ...], count: int, *, straight_below_m: float
+) -> Tessellation:
+    """Exactly ``count`` cells that fill the border's polygon; edges are rough down to pieces of ``straight_below_m``."""
     inner, outer = _mirrored(border)
     room = Polygon(inner)
     free = _scatter(rng, room, peaks, count - len(inner))
     for _ in range(_RELAXATIONS):
         free = _relaxed(np.vstack([free, inner, outer]), len(free), room)
     points = np.vstack([free, inner])
-    return Tessellation(points, _roughened(_voronoi(np.vstack([points, outer]))[: len(points)]))
+    return Tessellation(points, _roughened(_voronoi(np.vstack([points, outer]))[: len(points)], straight_below_m))
 
 
 def _even(curve: Points, gap: float) -> Points:
@@ -145,11 +146,11 @@ def _voronoi(points: Points) -> list[tuple[Vertex, ...]]:
     return [tuple(corners[start:stop]) for start, stop in pairwise(stops.tolist())]
 
 
-def _roughened(rings: list[tuple[Vertex, ...]]) -> tuple[tuple[Vertex, ...], ...]:
+def _roughened(rings: list[tuple[Vertex, ...]], straight_below_m: float) -> tuple[tuple[Vertex, ...], ...]:
     """Rings with rough edges; edges of cells that this would break stay straight."""
     straight: set[Edge] = set()
     while True:
-        rough = tuple(_rough_ring(ring, straight) for ring in rings)
+        rough = tuple(_rough_ring(ring, straight, straight_below_m) for ring in rings)
         polygons = np.array([Polygon(ring) for ring in rough])
         broken = ~shapely.is_valid(polygons) | (shapely.length(shapely.coverage_invalid_edges(polygons)) > 0)
         found = {edge for cell in np.flatnonzero(broken) for edge in edges(rings[cell])}
@@ -158,26 +159,26 @@ def _roughened(rings: list[tuple[Vertex, ...]]) -> tuple[tuple[Vertex, ...], ...
         straight |= found
 
 
-def _rough_ring(ring: tuple[Vertex, ...], straight: set[Edge]) -> tuple[Vertex, ...]:
+def _rough_ring(ring: tuple[Vertex, ...], straight: set[Edge], straight_below_m: float) -> tuple[Vertex, ...]:
     found: list[Vertex] = []
     for a, b in pairwise(ring):
         first, last = (a, b) if a < b else (b, a)
-        between = [] if (first, last) in straight else _displaced(first, last)
+        between = [] if (first, last) in straight else _displaced(first, last, straight_below_m)
         found += [a, *(between if a == first else between[::-1])]
     return (*found, ring[-1])
 
 
-def _displaced(a: Vertex, b: Vertex) -> list[Vertex]:
+def _displaced(a: Vertex, b: Vertex, straight_below_m: float) -> list[Vertex]:
     """Vertices between two others, moved sideways by an amount that depends on the two alone."""
     length = float(np.hypot(b[0] - a[0], b[1] - a[1]))
-    if length < _ROUGHEN_OVER_M:
+    if length < straight_below_m:
         return []
     swing = (_fraction(a, b) - 0.5) * 2 * _ROUGHNESS
     middle = (
         round((a[0] + b[0]) / 2 - (b[1] - a[1]) * swing, _VERTEX_DECIMALS),
         round((a[1] + b[1]) / 2 + (b[0] - a[0]) * swing, _VERTEX_DECIMALS),
     )
-    return [*_displaced(a, middle), middle, *_displaced(middle, b)]
+    return [*_displaced(a, middle, straight_below_m), middle, *_displaced(middle, b, straight_below_m)]
 
 
 def _fraction(a: Vertex, b: Vertex) -> float:
