@@ -219,7 +219,7 @@ def _moved(connection: Connection, standing: dict[str, Standing], parents: dict[
         if code in standing and standing[code].parent != parent
     ]
     due.sort(key=lambda moved: TIERS.index(standing[moved.code].tier))
-    tables = _scoped_tables(connection) if due else []
+    tables = _tables_with(connection, "scope") if due else []
     for moved in due:
         _move(connection, tables, moved)
     if due:
@@ -247,15 +247,36 @@ def _move(connection: Connection, tables: Sequence[str], moved: Moved) -> None:
             ),
             {"was": was, "becomes": becomes},
         )
+    # Who holds a matter and who hears of it are paths too: with the old one nobody could act on it any more.
+    for table in _tables_with(connection, "holder"):
+        connection.execute(
+            text(
+                f"UPDATE {table} SET holder = jsonb_set(holder, '{{scope}}',"
+                " to_jsonb(CAST(:becomes AS text) || substr(holder ->> 'scope', length(:was) + 1)))"
+                " WHERE starts_with(holder ->> 'scope', :was)"
+            ),
+            {"was": was, "becomes": becomes},
+        )
+    for table in _tables_with(connection, "audience"):
+        connection.execute(
+            text(
+                f"UPDATE {table} SET audience = ARRAY(SELECT CASE WHEN starts_with(path, :was)"
+                " THEN :becomes || substr(path, length(:was) + 1) ELSE path END"
+                " FROM unnest(audience) WITH ORDINALITY AS a(path, place) ORDER BY place)"
+                " WHERE EXISTS (SELECT FROM unnest(audience) AS path WHERE starts_with(path, :was))"
+            ),
+            {"was": was, "becomes": becomes},
+        )
 
 
-def _scoped_tables(connection: Connection) -> list[str]:
-    """Every table with a scope, of whichever room: the database knows them all, a process only those it has imported."""
+def _tables_with(connection: Connection, column: str) -> list[str]:
+    """Every table with such a column, of whichever room: the database knows them all, a process only those it has imported."""
     found = connection.execute(
         text(
             "SELECT quote_ident(c.relname) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
             " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition"
-            " AND a.attname = 'scope' AND NOT a.attisdropped ORDER BY 1"
-        )
+            " AND a.attname = :column AND NOT a.attisdropped ORDER BY 1"
+        ),
+        {"column": column},
     )
     return list(found.scalars())
