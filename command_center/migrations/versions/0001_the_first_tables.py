@@ -20,6 +20,8 @@ CREATE TABLE readings_default PARTITION OF readings DEFAULT;
 CREATE FUNCTION make_reading_partition(day date) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
 BEGIN
+  -- Worker and scheduler ask for the same day at the same time, and IF NOT EXISTS looks before it waits.
+  PERFORM pg_advisory_xact_lock(hashtextextended('reading partitions', 0));
   EXECUTE format(
     'CREATE TABLE IF NOT EXISTS readings_%s PARTITION OF readings FOR VALUES FROM (%L) TO (%L)',
     to_char(day, 'YYYYMMDD'), day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
