@@ -5,8 +5,10 @@ These are our own alarms (告警), never statutory warnings (预警): those are 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 from uuid import UUID, uuid5
 
 NAMESPACE = UUID("6b1f2f0c-3f0e-4d0a-9a53-9d3f0b7f6a11")
@@ -23,7 +25,7 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an alert comes from: a sensor or a camera."""
+    """Where an alert comes from: ``kind`` is sensor, camera or place (where several events came together)."""
 
     kind: str
     id: str
@@ -37,7 +39,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Times are epoch microseconds (UTC). ``value`` and ``threshold`` in ``unit``; severity 1 提示 to 4 紧急."""
+    """Times are epoch microseconds (UTC). ``value`` and ``threshold`` in ``unit``; severity 1 提示 to 4 紧急.
+
+    ``warning_level`` is that of the statutory signal whose published number was met (1 red to 4 blue), for people to
+    compare with. ``why`` explains the alert: what was computed, over which time, and what it needed; plain JSON values.
+    """
 
     id: UUID
     rule: str
@@ -56,6 +62,13 @@ class Alert:
     at_us: int
     ended_at_us: int | None = None
     version: int = 1
+    warning_level: int | None = None
+    why: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> UUID:
+        """The same for every alert of one rule on one source."""
+        return uuid5(NAMESPACE, f"fingerprint\0{self.rule}\0{self.source.id}")
 
 
 @dataclass(frozen=True, slots=True)
