@@ -166,7 +166,7 @@ class WindowRule(LadderRule, frozen=True, kw_only=True, tag="window", tag_field=
 
 
 class ExceedanceRule(LadderRule, frozen=True, kw_only=True, tag="exceedance", tag_field="kind"):
-    """Statistic: how often ``limit`` was exceeded since the local midnight, by readings or by ``mean_s`` clock-aligned means."""
+    """Statistic: how often ``limit`` was exceeded since local midnight: by readings or by clock-aligned means of ``mean_s``."""
 
     quantity: Name
     limit: float
@@ -203,7 +203,7 @@ class DifferenceRule(LadderRule, frozen=True, kw_only=True, tag="difference", ta
 
 
 class AreaRule(LadderRule, frozen=True, kw_only=True, tag="area", tag_field="kind"):
-    """Statistic: 1 while a moving sensor is inside the area ``inside`` of the pack, else 0. ``quantity``: what it reports there."""
+    """Statistic: 1 while a moving sensor is inside the pack's area ``inside``, else 0. ``quantity``: what it reports there."""
 
     quantity: Name
     inside: Name
@@ -270,7 +270,7 @@ class AbsenceRule(RuleBase, frozen=True, kw_only=True, tag="absence", tag_field=
 
 
 class CameraRule(RuleBase, frozen=True, kw_only=True, tag="camera_event", tag_field="kind"):
-    """Holds while a camera reports an ``event`` in one of ``zones`` (none named: anywhere), once it has lasted ``lasting_s``."""
+    """Holds while a camera reports an ``event`` in one of ``zones`` (none: anywhere), once it has lasted ``lasting_s``."""
 
     event: Name
     zones: tuple[str, ...] = ()

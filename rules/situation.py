@@ -1,4 +1,4 @@
-"""What a rule may ask beside readings: the hour, the work calendar, and whether a region is at peace or at war with a disaster."""
+"""What a rule may ask beside readings: the hour, the work calendar, and whether a place is at peace or in wartime operation."""
 
 from __future__ import annotations
 
