@@ -16,7 +16,8 @@ _FIXED: Final = frozenset({(1, 1), (5, 1), (5, 2), (10, 1), (10, 2), (10, 3)})
 
 def is_published(year: int) -> bool:
     """Whether the holidays of a year are known, not computed."""
-    return min(chinese_calendar.holidays).year <= year <= max(chinese_calendar.holidays).year
+    published: list[date] = sorted(chinese_calendar.holidays)
+    return published[0].year <= year <= published[-1].year
 
 
 def is_workday(day: date) -> bool:

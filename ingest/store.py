@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -151,6 +151,16 @@ _ROW = np.dtype(
 )
 _SIZES = {"received_at": 8, "at": 8, "sensor": 4, "quantity": 2, "value": 8, "key": 8, "flags": 2, "cell": 4}
 
+# As numbers: thousands of rows become columns without an object for every time.
+_STORED = text(
+    "SELECT r.sensor, r.quantity, r.value, (extract(epoch FROM r.at) * 1000000)::bigint,"
+    " (extract(epoch FROM r.received_at) * 1000000)::bigint, r.key, r.flags, coalesce(p.raw_lng, 'NaN'),"
+    " coalesce(p.raw_lat, 'NaN'), coalesce(array_position(CAST(:datums AS text[]), p.datum) - 1, 0), 0, r.cell,"
+    " coalesce(p.lng, 'NaN'), coalesce(p.lat, 'NaN')"
+    " FROM readings r LEFT JOIN reading_positions p ON p.key = r.key AND p.received_at = r.received_at"
+    " WHERE r.received_at >= :since AND r.received_at < :until ORDER BY r.received_at, r.ctid"
+)
+
 _SAVE_POSITIONS = text(
     "INSERT INTO reading_positions (received_at, key, sensor, raw_lng, raw_lat, datum, lng, lat) SELECT * FROM unnest("
     "CAST(:received_at AS timestamptz[]), CAST(:key AS bigint[]), CAST(:sensor AS int[]), CAST(:raw_lng AS float8[]),"
@@ -207,6 +217,28 @@ def save_positions(connection: Connection, batch: ReadingBatch, lng: Numbers, la
     # As array literals: handing over the lists, element by element, takes the driver longer than the insert itself.
     literals = {name: "{" + ",".join(map(str, column.tolist())) + "}" for name, column in columns.items()}
     connection.execute(_SAVE_POSITIONS, literals)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReadings:
+    """A batch as it was stored: ``cell`` int32, ``lng`` and ``lat`` float64 as used (NaN: where the catalogue says)."""
+
+    readings: ReadingBatch
+    cell: Numbers
+    lng: Numbers
+    lat: Numbers
+
+
+def stored_readings(
+    connection: Connection, since: datetime, until: datetime, rows: int = 20_000
+) -> Iterator[StoredReadings]:
+    """Readings received from ``since`` on and before ``until``, in the order of receipt, ``rows`` at a time."""
+    window = {"since": since, "until": until, "datums": list(DATUMS)}
+    found = connection.execute(_STORED, window, execution_options={"stream_results": True, "max_row_buffer": rows})
+    for part in found.partitions(rows):
+        cell, lng, lat = (np.array(column) for column in list(zip(*part, strict=True))[-3:])
+        batch = ReadingBatch.of([tuple(row)[:-3] for row in part])
+        yield StoredReadings(batch, cell.astype("i4"), lng.astype("f8"), lat.astype("f8"))
 
 
 def save_quarantine(

@@ -22,9 +22,11 @@ from ingest.store import (
     load_keys,
     quarantine,
     readings,
+    save_positions,
     save_quarantine,
     save_readings,
     stored_keys,
+    stored_readings,
 )
 from tests.conftest import Database
 from tests.ingest.test_decode import CITY, wire_messages
@@ -152,3 +154,39 @@ def test_whatever_was_rejected_can_be_kept(engine: Engine, messages: list[Any]) 
         save_quarantine(connection, messages, rejections, {}, "321300/", bytes)
         kept = connection.execute(text("SELECT count(*) FROM quarantine")).scalar_one()
     assert kept == len(rejections)
+
+
+def test_stored_readings_come_back_as_they_were_in_the_order_of_receipt_and_by_parts(connection: Connection) -> None:
+    start = us(TODAY) + 3_600_000_000
+    rows = [
+        (1, 1, 0.1 * n, start - n * 7, start + n // 2, n, n % 3, *position, 0)
+        for n, position in enumerate([(math.nan, math.nan, 0), (118.2, 33.9, 2), (118.3, 33.8, 0)] * 3)
+    ]
+    batch = ReadingBatch.of(rows)
+    cell = np.arange(len(rows), dtype="i4")
+    connection.execute(text("DELETE FROM readings"))
+    save_readings(connection, batch, cell)
+    save_positions(connection, batch, batch.lng + 0.001, batch.lat + 0.002)
+    since = TODAY + timedelta(hours=1)
+
+    parts = list(stored_readings(connection, since, since + timedelta(seconds=1), rows=4))
+
+    assert [len(part.readings) for part in parts] == [4, 4, 1]
+    for name in (f for f in ReadingBatch.__slots__ if f != "message"):
+        found = np.concatenate([getattr(part.readings, name) for part in parts])
+        np.testing.assert_array_equal(found, getattr(batch, name), err_msg=name)
+    np.testing.assert_array_equal(np.concatenate([part.cell for part in parts]), cell)
+    np.testing.assert_allclose(np.concatenate([part.lng for part in parts]), batch.lng + 0.001)
+    np.testing.assert_allclose(np.concatenate([part.lat for part in parts]), batch.lat + 0.002)
+
+
+def test_only_readings_of_the_asked_time_come_back(connection: Connection) -> None:
+    start = us(TODAY) + 7_200_000_000
+    connection.execute(text("DELETE FROM readings"))
+    batch = ReadingBatch.of([(1, 1, 0.5, start, start + n, n, 0, math.nan, math.nan, 0, 0) for n in range(5)])
+    save_readings(connection, batch, np.zeros(5, dtype="i4"))
+    since = TODAY + timedelta(hours=2, microseconds=1)
+
+    (part,) = stored_readings(connection, since, since + timedelta(microseconds=3))
+
+    assert part.readings.key.tolist() == [1, 2, 3]
