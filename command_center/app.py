@@ -15,9 +15,11 @@ import command_center.api.alert
 import command_center.api.grid
 import command_center.api.health
 import command_center.api.incident
+import command_center.api.mute
 import command_center.api.network
 import command_center.api.page
 import command_center.api.region
+import command_center.api.rule
 import command_center.api.session
 import command_center.api.source
 import command_center.api.summary
@@ -41,6 +43,8 @@ _BLUEPRINTS = (
     command_center.api.ticket.blueprint,
     command_center.api.incident.blueprint,
     command_center.api.alert.blueprint,
+    command_center.api.mute.blueprint,
+    command_center.api.rule.blueprint,
     command_center.api.source.blueprint,
     command_center.api.region.blueprint,
     command_center.api.region.tile_blueprint,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -12,27 +12,39 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy.typing as npt
+import yaml
 from sqlalchemy import Connection, Engine
 
+from command_center.calendar_store import load_calendar
 from command_center.ticket import dispatch
+from command_center.ticket.clock import DEFAULT_OFFICES, Offices
 from command_center.ticket.dispatch import BadDispatchTable, DispatchTable
+from command_center.work_calendar import WorkCalendar
 from config.settings import BadSetting
 from gis.locate import Cells, homes
 from gis.region import RegionTree
 from gis.store import index_cells, load_regions, read_cells
 from gis.version_store import ground_mark
-from ingest.sensor import Catalogue
+from ingest.sensor import Catalogue, Quantity
 from ingest.store import load_catalogue
-from rules import rulebook
-from rules.evaluate import Slots, lay_out
+from rules import group, inhibit, rulebook
+from rules.group import BadGrouping, Grouping
+from rules.inhibit import BadInhibition, Inhibition
+from rules.judge import Layout, lay
 from rules.rulebook import Rulebook
+from rules.situation import Situation
+from rules.version import RuleVersion, State, in_force, in_shadow
+from rules.version_store import load_versions, rule_mark
 from video.camera import Camera
 from video.store import load_cameras
 
 
 @dataclass(frozen=True)
 class City:
-    """One consistent reading of the city. A change makes a new one; ``mark`` names the state that this was read from."""
+    """One consistent reading of the city. A change makes a new one; ``mark`` names the state that this was read from.
+
+    ``layout`` holds the rules in force, ``shadow_layout`` those that are evaluated like them and alert nobody.
+    """
 
     catalogue: Catalogue
     cameras: Mapping[str, Camera]
@@ -40,10 +52,14 @@ class City:
     cells: Cells
     home: npt.NDArray[Any]
     rulebook: Rulebook
-    slots: Slots
+    layout: Layout
+    shadow_layout: Layout
+    situation: Situation
     dispatch: DispatchTable
     zone: ZoneInfo
     mark: str = ""
+    inhibitions: tuple[Inhibition, ...] = ()
+    grouping: Grouping | None = None
 
     @property
     def root(self) -> str:
@@ -61,6 +77,17 @@ class City:
 
 
 @dataclass(frozen=True)
+class Desk:
+    """What of a city it takes to bring alerts before people: read in a moment, by who needs no more of it."""
+
+    tree: RegionTree
+    dispatch: DispatchTable
+    zone: ZoneInfo
+    inhibitions: tuple[Inhibition, ...]
+    grouping: Grouping | None
+
+
+@dataclass(frozen=True)
 class Reading:
     """What the database holds of a city, as rows and values."""
 
@@ -69,6 +96,8 @@ class Reading:
     cameras: Mapping[str, Camera]
     tree: RegionTree
     cells: Sequence[Any]
+    versions: Sequence[RuleVersion] = ()
+    calendar: WorkCalendar = DEFAULT_OFFICES.calendar
 
 
 def read_city(engine: Engine) -> Reading:
@@ -86,7 +115,11 @@ def load_city(connection: Connection, pack: str, zone: ZoneInfo, now: datetime) 
 def build_city(read: Reading, pack: str, zone: ZoneInfo, now: datetime) -> City:
     """The city as the path uses it. Takes seconds for a large one: do it outside any transaction."""
     cells = index_cells(read.cells)
-    book = rulebook.read(rule_packs(pack), read.catalogue.quantities, now.astimezone(zone).date())
+    day = now.astimezone(zone).date()
+    quantities = read.catalogue.quantities.keys()
+    packed = rulebook.read(rule_packs(pack), quantities, day)
+    book = in_force(packed, read.versions, quantities, day).book
+    shadow = in_shadow(packed, read.versions, quantities)
     return City(
         catalogue=read.catalogue,
         cameras=read.cameras,
@@ -94,36 +127,84 @@ def build_city(read: Reading, pack: str, zone: ZoneInfo, now: datetime) -> City:
         cells=cells,
         home=homes(read.catalogue, cells),
         rulebook=book,
-        slots=lay_out(book.thresholds, read.catalogue),
-        dispatch=dispatch_table(pack),
+        layout=lay(book, read.catalogue, read.cameras, zone),
+        shadow_layout=lay(shadow, read.catalogue, read.cameras, zone),
+        situation=Situation(zone, read.calendar.is_workday),
+        dispatch=dispatch_table(pack, Offices(zone, calendar=read.calendar)),
         zone=zone,
-        mark=read.mark,
+        mark=_dated(read.mark, day),
+        inhibitions=inhibitions(pack),
+        grouping=grouping(pack),
     )
+
+
+def city_mark(connection: Connection, zone: ZoneInfo, now: datetime) -> str:
+    """A text that differs whenever a city read now would not be what it was: its ground, its rules, or the day that rules
+    begin or end on. Cheap: asked every second.
+    """
+    return _dated(_mark(connection), now.astimezone(zone).date())
+
+
+def _mark(connection: Connection) -> str:
+    return f"{ground_mark(connection)}/{rule_mark(connection)}"
+
+
+def _dated(mark: str, day: date) -> str:
+    return f"{mark}/{day.isoformat()}"
 
 
 def _read(connection: Connection) -> Reading:
     # The mark first: what changes after it makes the next reading differ.
     return Reading(
-        ground_mark(connection),
+        _mark(connection),
         load_catalogue(connection),
         load_cameras(connection),
         load_regions(connection),
         read_cells(connection),
+        load_versions(connection, states=(State.PUBLISHED, State.SHADOW)),
+        load_calendar(connection),
     )
 
 
-def rule_packs(pack: str) -> dict[str, str]:
+def rule_packs(pack: str) -> dict[str, bytes]:
     """The rule files of a data pack, by name. Raises BadSetting."""
     found = _pack(pack).joinpath("rules").iterdir()
-    return {item.name: item.read_text("utf-8") for item in found if item.name.endswith(".yaml")}
+    return {item.name: item.read_bytes() for item in found if item.name.endswith(".yaml")}
 
 
-def dispatch_table(pack: str) -> DispatchTable:
-    """The dispatch table of a data pack. Raises BadSetting."""
+def dispatch_table(pack: str, offices: Offices = DEFAULT_OFFICES) -> DispatchTable:
+    """The dispatch table of a data pack, counting by the zone and calendar of ``offices``. Raises BadSetting."""
     try:
-        return dispatch.read(_pack(pack).joinpath("dispatch.yaml").read_text("utf-8"))
+        return dispatch.read(_pack(pack).joinpath("dispatch.yaml").read_text("utf-8"), offices=offices)
     except BadDispatchTable as problem:
         raise BadSetting(f"config/{pack}/dispatch.yaml: {problem}") from None
+
+
+def read_quantities(pack: str) -> list[Quantity]:
+    """What sensors of a data pack's city may measure."""
+    found = yaml.safe_load(_pack(pack).joinpath("quantities.yaml").read_text("utf-8"))
+    return [
+        Quantity(q["n"], q["name"], q["unit"], q["title"]["zh-CN"], q["title"]["en"], q["low"], q["high"])
+        for q in found["quantities"]
+    ]
+
+
+def inhibitions(pack: str) -> tuple[Inhibition, ...]:
+    """Which alerts keep others quiet, by a data pack; none when it does not say. Raises BadSetting."""
+    file = _pack(pack).joinpath("inhibition.yaml")
+    try:
+        return inhibit.read(file.read_text("utf-8")) if file.is_file() else ()
+    except (BadInhibition, UnicodeDecodeError) as problem:
+        raise BadSetting(f"config/{pack}/inhibition.yaml: {problem}") from None
+
+
+def grouping(pack: str) -> Grouping | None:
+    """How groups of alerts are told, by a data pack; not at all when it does not say. Raises BadSetting."""
+    file = _pack(pack).joinpath("grouping.yaml")
+    try:
+        return group.read(file.read_text("utf-8")) if file.is_file() else None
+    except (BadGrouping, UnicodeDecodeError) as problem:
+        raise BadSetting(f"config/{pack}/grouping.yaml: {problem}") from None
 
 
 def _pack(name: str) -> Traversable:

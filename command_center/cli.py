@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,6 +17,8 @@ from sqlalchemy.exc import OperationalError
 
 from command_center.grid_commands import grid
 from command_center.locate_commands import datum
+from command_center.rule_commands import rules
+from command_center.standard_commands import standards
 from config.database import UnsafeRole, UnsafeServer
 from config.settings import BadSetting, Settings, from_environment
 
@@ -115,7 +116,9 @@ def scheduler() -> None:
 
     settings = _settings()
     zone = ZoneInfo(settings.time_zone)
-    _until_told(lambda stop: run_scheduler(settings.database_url, zone, start_logging("scheduler"), stop))
+    _until_told(
+        lambda stop: run_scheduler(settings.database_url, zone, settings.city, start_logging("scheduler"), stop)
+    )
 
 
 @main.command()
@@ -134,11 +137,12 @@ def web() -> None:
 def simulate(scenario: str, var: Path | None) -> None:
     """Play the demo city's sensors over MQTT until Ctrl-C, beside what plays already.
 
-    SCENARIO: everyday, storm (streets flood within minutes), gas-leak or crowd. The broker is the running demo's, or that of
-    CC_MQTT_URL.
+    SCENARIO: everyday, storm (streets flood within minutes), gas-leak, crowd, pipe-burst or hazmat. The broker is the
+    running demo's, or that of CC_MQTT_URL.
     """
+    from command_center.city import read_quantities
     from command_center.demo.scenario import NothingToPlay, UnknownScenario
-    from command_center.demo.seed import NoDemo, demo_gateway, demo_sensors, read_quantities
+    from command_center.demo.seed import NoDemo, demo_gateway, demo_sensors
     from command_center.demo.simulate import BadBrokerUrl, run_simulation
     from config.log import start_logging
 
@@ -188,30 +192,6 @@ def check_camera(camera: str, address: str | None, seconds: float) -> None:
     sys.exit(0 if receipt["stored"] else 1)
 
 
-@main.group()
-def rules() -> None:
-    """Rule packs."""
-
-
-@rules.command("check")
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def check_rules(files: tuple[Path, ...]) -> None:
-    """Check rule packs: each refusal is a line with file, line and reason; exit status 2 when there is one."""
-    from command_center.demo.seed import read_quantities
-    from rules.rulebook import read
-
-    quantities = [quantity.name for quantity in read_quantities(os.environ.get("CC_CITY", "suqian"))]
-    try:
-        packs = {str(file): file.read_text("utf-8") for file in files}
-    except UnicodeDecodeError as problem:
-        raise BadSetting(f"a rule pack is UTF-8 text: {problem}") from None
-    book = read(packs, quantities, datetime.now().astimezone().date())
-    for refusal in book.refusals:
-        click.echo(str(refusal), err=True)
-    click.echo(f"{len(book.rules)} rules taken, {len(book.refusals)} refused")
-    sys.exit(2 if book.refusals else 0)
-
-
 @main.command()
 @click.argument("name")
 @click.option(
@@ -242,6 +222,12 @@ main.add_command(grid)
 
 
 main.add_command(datum)
+
+
+main.add_command(standards)
+
+
+main.add_command(rules)
 
 
 def _settings() -> Settings:

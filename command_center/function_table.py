@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from gis.cell_function import CellFunction
-from rules.rulebook import Domain
+from rules.rule import Domain
 
 COLUMNS: Final = ("cell", "domain", "organisation", "worker", "valid_from", "valid_to")
 _DOMAINS: Final = get_args(Domain)

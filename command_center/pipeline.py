@@ -22,7 +22,7 @@ from command_center.event.event import Event
 from command_center.heartbeat import last_beat
 from command_center.respond import respond
 from command_center.shown import shown_sensor
-from gis.locate import LocatedBatch, locate
+from gis.locate import LocatedBatch, locate, nothing_located
 from gis.position import implausible
 from ingest import store as ingest_store
 from ingest.decode import REMEMBERED_S, Decoded, decode, topic_parts
@@ -32,12 +32,23 @@ from ingest.quarantine import Rejection
 from ingest.reading import LATE, ReadingBatch
 from ingest.sensor import Sensor
 from ingest.silence import OFFLINE, ONLINE
-from rules.evaluate import Evaluation, evaluate, evaluate_events, recall
-from rules.evaluate import Memory as RuleMemory
-from rules.store import load_open_alerts
+from rules import judge
+from rules.absence import heard_by_number
+from rules.evaluation import Evaluation
+from rules.judge import Memory as RuleMemory
+from rules.shadow_store import load_open_shadow, save_shadow
+from rules.snapshot_store import Snapshot, load_snapshot, save_snapshot
+from rules.store import load_open_alerts, microseconds, moment
+from rules.version import left_over
 from video import decode as video_decode
+from video.camera import CameraEvent
 from video.formats.frigate import without_persons
-from video.store import save_camera_events
+from video.store import save_camera_events, stored_camera_events
+
+REBUILT_S = 900
+"""How far back readings are judged again where no snapshot can be read."""
+
+_ENDLESS = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 def _nothing(_: str) -> None:
@@ -49,10 +60,18 @@ class Memory:
     """What the worker knows between batches; all of it can be made again from the database.
 
     ``latest``, ``heard_at`` and ``state`` are by sensor number; ``unsaved`` are sensors whose newest values are not stored.
+    ``rules`` and ``shadow`` have taken in every reading received before ``taken_in_to`` (epoch microseconds), and of those
+    received at that very instant the ones whose keys are ``keys_then``. ``spoilt``: they hold what was not committed.
     """
 
     decode: DecodeMemory
     rules: RuleMemory
+    shadow: RuleMemory
+    taken_in_to: int
+    keys_then: set[int] = field(default_factory=set)
+    spoilt: bool = False
+    unread: str = ""
+    """Why the snapshot could not be used, where it could not."""
     latest: dict[int, dict[str, Any]] = field(default_factory=dict)
     heard_at: dict[int, float] = field(default_factory=dict)
     state: dict[int, str] = field(default_factory=dict)
@@ -76,17 +95,91 @@ class StateChange:
     since: float
 
 
-def remember(connection: Connection, city: City, now: float) -> Memory:
-    """The memory a worker begins with."""
+def remember(connection: Connection, city: City, now: float, worker: str = "worker") -> Memory:
+    """The memory a worker begins with: its newest snapshot, the readings stored since, and the alerts that are open."""
     # What the broker sends again after a long stop was stored just before it, and counts as new from now on.
     worked_at = last_beat(connection, "worker").data_at or datetime.fromtimestamp(now, UTC)
     keys = ingest_store.load_keys(connection, worked_at - timedelta(seconds=REMEMBERED_S))
-    memory = Memory(DecodeMemory(dict.fromkeys(keys, now)), recall(city.slots, load_open_alerts(connection)))
+    now_us = round(now * 1e6)
+    memory = Memory(
+        DecodeMemory(dict.fromkeys(keys, now)),
+        RuleMemory.quiet(city.layout, now_us),
+        RuleMemory.quiet(city.shadow_layout, now_us),
+        now_us,
+    )
+    _recover(connection, city, memory, worker)
+    memory.rules = judge.recall(city.layout, load_open_alerts(connection), memory.rules)
+    memory.shadow = judge.recall(city.shadow_layout, load_open_shadow(connection), memory.shadow)
     for n, (state, seen) in ingest_store.load_silence(connection).items():
         memory.state[n] = state
         if seen is not None:
             memory.heard_at[n] = seen.timestamp()
+    for rules in (memory.rules, memory.shadow):
+        rules.listening(now_us)
     return memory
+
+
+def keep(memory: Memory, city: City, engine: Engine, now: float, worker: str) -> None:
+    """Store a snapshot of what the rules remember."""
+    taken_in_to, made_at = moment(memory.taken_in_to), datetime.fromtimestamp(now, UTC)
+    keys = tuple(sorted(memory.keys_then))
+    frozen = judge.frozen(memory.rules, city.layout), judge.frozen(memory.shadow, city.shadow_layout)
+    with engine.begin() as connection:
+        for name, text in zip(_names(worker), frozen, strict=True):
+            save_snapshot(connection, name, Snapshot(made_at, taken_in_to, keys, text))
+
+
+def _names(worker: str) -> tuple[str, str]:
+    return worker, f"{worker}/shadow"
+
+
+def _recover(connection: Connection, city: City, memory: Memory, worker: str) -> None:
+    """Bring the rules' memory up to the newest stored reading. What that says again is stored already, and left out.
+
+    Without a snapshot that can be read, the readings of the last REBUILT_S have to do.
+    """
+    mine, shadow = (load_snapshot(connection, name) for name in _names(worker))
+    try:
+        if mine is not None:
+            memory.rules = judge.thawed(mine.memory, city.layout)
+            if shadow is not None and shadow.taken_in_to == mine.taken_in_to:
+                memory.shadow = judge.thawed(shadow.memory, city.shadow_layout)
+            memory.taken_in_to, memory.keys_then = microseconds(mine.taken_in_to), set(mine.keys)
+    except ValueError as problem:
+        memory.unread, mine = str(problem), None
+    if mine is None:
+        memory.taken_in_to -= REBUILT_S * 1_000_000
+    since = moment(memory.taken_in_to)
+    events = stored_camera_events(connection, since)
+    for part in ingest_store.stored_readings(connection, since, _ENDLESS):
+        known = part.readings.received_at.view("i8") == memory.taken_in_to
+        known &= np.isin(part.readings.key, sorted(memory.keys_then))
+        located = LocatedBatch(part.readings, part.cell, part.lng, part.lat, city.cells.places).take(~known)
+        if len(located.readings):
+            _judge_both(located, [], city, memory, int(located.readings.received_at.view("i8")[-1]))
+            _took_in(memory, located.readings)
+    _judge_both(nothing_located(city.cells.places), events, city, memory, memory.taken_in_to)
+    memory.spoilt = False
+
+
+def _judge_both(
+    located: LocatedBatch, events: Sequence[CameraEvent], city: City, memory: Memory, now_us: int
+) -> tuple[Evaluation, Evaluation]:
+    """What the rules in force find, and those that run in the shadow. Spoils the memory until the commit."""
+    memory.spoilt = True
+    found = judge.judge(located, events, city.layout, memory.rules, now_us, city.situation)
+    shadow = judge.judge(located, events, city.shadow_layout, memory.shadow, now_us, city.situation)
+    return found, shadow
+
+
+def _took_in(memory: Memory, readings: ReadingBatch) -> None:
+    if len(readings):
+        received_us = readings.received_at.view("i8")
+        newest = int(received_us.max())
+        then = set(readings.key[received_us == newest].tolist())
+        memory.keys_then = then | memory.keys_then if newest == memory.taken_in_to else then
+        memory.taken_in_to = newest
+    memory.spoilt = False
 
 
 def advance(
@@ -97,7 +190,7 @@ def advance(
     now: float,
     checkpoint: Callable[[str], None] = _nothing,
 ) -> Outcome:
-    """Take a batch through the whole path and commit it. ``memory`` changes only after the commit.
+    """Take a batch through the whole path and commit it. A memory that is ``spoilt`` afterwards has to be made again.
 
     ``checkpoint`` is told ``before_commit`` and ``after_commit``: where a test kills the process.
     """
@@ -108,8 +201,7 @@ def advance(
     with engine.begin() as connection:
         batch = _without_stored(connection, decoded)
         located = locate(batch, city.home, city.cells)
-        alarms = evaluate(located, city.slots, memory.rules)
-        seen = evaluate_events(camera_events, city.rulebook.camera_rules, dict(city.cameras), memory.rules)
+        found, shadow = _judge_both(located, camera_events, city, memory, round(now * 1e6))
         ingest_store.save_readings(connection, located.readings, located.cell)
         ingest_store.save_positions(connection, located.readings, located.lng, located.lat)
         save_camera_events(connection, camera_events, dict(city.cameras))
@@ -118,11 +210,12 @@ def advance(
         states = _states(batch, city, memory)
         events = _save_states(connection, states, city, memory)
         moment = datetime.fromtimestamp(now, UTC)
-        events += respond(connection, alarms.changes + seen.changes, city, moment)
+        events += respond(connection, found.changes, city, moment)
+        save_shadow(connection, shadow.changes)
         log.append(connection, events)
         checkpoint("before_commit")
     checkpoint("after_commit")
-    _learn(memory, decoded, located, alarms, seen, states, city, now)
+    _learn(memory, decoded, located, states, city, now)
     counts = Counter[str]()
     counts.update(f"rejected_{r.reason}" for r in [*decoded.rejections, *camera_rejections])
     counts.update(
@@ -131,10 +224,44 @@ def advance(
         repeated=decoded.repeated + len(decoded.batch) - len(batch),
         camera_events=len(camera_events),
         ignored=ignored,
-        alerts=len(alarms.changes) + len(seen.changes),
+        alerts=len(found.changes),
         events=len(events),
     )
+    counts.update(found.counts)
     return Outcome(decoded.replies, counts)
+
+
+def advance_clock(city: City, memory: Memory, engine: Engine, now: float) -> Counter[str]:
+    """What the clock brings by itself: silences, absences, rules whose hours end. Committed like a batch."""
+    now_us = round(now * 1e6)
+    heard_us = heard_by_number(memory.heard_at, city.catalogue)
+    memory.spoilt = True
+    found = judge.judge_clock(now_us, heard_us, city.layout, memory.rules, city.situation)
+    shadow = judge.judge_clock(now_us, heard_us, city.shadow_layout, memory.shadow, city.situation)
+    if found.changes or shadow.changes:
+        with engine.begin() as connection:
+            events = respond(connection, found.changes, city, datetime.fromtimestamp(now, UTC))
+            save_shadow(connection, shadow.changes)
+            log.append(connection, events)
+    memory.spoilt = False
+    return found.counts + Counter(alerts=len(found.changes))
+
+
+def end_left_over(city: City, engine: Engine, now: float) -> int:
+    """End the open alerts whose rules are no longer in force; how many there were."""
+    with engine.begin() as connection:
+        changes = left_over(load_open_alerts(connection), city.rulebook, round(now * 1e6))
+        log.append(connection, respond(connection, changes, city, datetime.fromtimestamp(now, UTC)))
+    return len(changes)
+
+
+def clock_stepped(memory: Memory, step_s: float, now: float) -> None:
+    """The server's clock stepped: what was told by it moves along, so that nobody falls silent and no timer runs out by it."""
+    delta_us = round(step_s * 1e6)
+    memory.rules.clock_stepped(delta_us)
+    memory.shadow.clock_stepped(delta_us)
+    memory.heard_at = {n: at + step_s for n, at in memory.heard_at.items()}
+    memory.taken_in_to, memory.keys_then = round(now * 1e6), set()
 
 
 def put_aside(messages: Sequence[Message], reason: str, detail: str, city: City, engine: Engine) -> None:
@@ -229,8 +356,6 @@ def _learn(
     memory: Memory,
     decoded: Decoded,
     located: LocatedBatch,
-    alarms: Evaluation,
-    seen: Evaluation,
     states: Sequence[StateChange],
     city: City,
     now: float,
@@ -238,8 +363,7 @@ def _learn(
     """Bring memory up to what is now committed."""
     memory.decode.remember(decoded.keys, now)
     memory.decode.forget_before(now - REMEMBERED_S)
-    alarms.after(memory.rules)
-    seen.after(memory.rules)
+    _took_in(memory, located.readings)
     for change in states:
         memory.state[change.sensor.n] = change.state
     _learn_latest(memory, located.readings, city)

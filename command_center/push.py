@@ -30,11 +30,12 @@ from command_center.event.log import Entry
 from command_center.heartbeat import last_beat
 from command_center.incident import store as incident_store
 from command_center.incident.incident import shown as shown_incident
-from command_center.shown import shown_alert
+from command_center.shown import shown_alert, shown_notice
 from command_center.ticket import store as ticket_store
 from command_center.ticket.ticket import shown as shown_ticket
 from config.database import scoped
 from rules import store as rule_store
+from rules.group_store import told_groups
 
 REPLAYED = 500
 """A console further behind than this gets a snapshot: faster for both."""
@@ -206,7 +207,7 @@ class Push:
 
 
 def snapshot(connection: Any) -> dict[str, Any]:
-    """What is open in the connection's scope, newest first: tickets, incidents, alerts."""
+    """What is open in the connection's scope: tickets, incidents and alerts newest first, notices oldest first."""
     tickets, incidents, alerts = ticket_store.tickets, incident_store.incidents, rule_store.alerts
     open_tickets = tickets.select().where(tickets.c.status != "closed").order_by(tickets.c.opened_at.desc())
     open_incidents = incidents.select().where(incidents.c.status == "open").order_by(incidents.c.opened_at.desc())
@@ -220,8 +221,9 @@ def snapshot(connection: Any) -> dict[str, Any]:
             for row in connection.execute(open_incidents.limit(SNAPSHOT_ROWS))
         ],
         "alerts": [
-            shown_alert(rule_store.alert_of(row)) for row in connection.execute(open_alerts.limit(SNAPSHOT_ROWS))
+            shown_alert(rule_store.standing_of(row)) for row in connection.execute(open_alerts.limit(SNAPSHOT_ROWS))
         ],
+        "notices": [shown_notice(group) for group in told_groups(connection, SNAPSHOT_ROWS)],
     }
 
 

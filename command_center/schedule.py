@@ -8,22 +8,33 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 from structlog.stdlib import BoundLogger
 
+from command_center.calendar_store import load_calendar
+from command_center.city import Desk, dispatch_table, inhibitions
+from command_center.city import grouping as read_grouping
 from command_center.event import log as event_log
 from command_center.heartbeat import beat
 from command_center.merge_job import run_due_merges
+from command_center.respond import begin_mute, release, tell_group
 from command_center.ticket import store as ticket_store
 from command_center.ticket import ticket as tickets
+from command_center.ticket.clock import Offices
 from command_center.ticket.ticket import Move, Status
 from config.database import worker_engine
 from gis.region_store import apply_parentage
+from gis.store import load_regions
 from gis.tiles import redraw_stale
 from gis.version_store import take_effect
 from ingest.store import ensure_partitions
+from rules import group_store, mute_store
+from rules.group import Grouping
+from rules.store import claim_freed
 
+Work = Callable[[Engine, datetime], None]
+ReadDesk = Callable[[Connection], Desk]
 LEASE = timedelta(seconds=30)
 _CLAIMED = 100
 _TICK_S = 1
@@ -31,8 +42,9 @@ _PARENTAGE_S = 60
 _PARTITIONS_S = 3600
 
 
-def run_scheduler(database_url: str, zone: ZoneInfo, log: BoundLogger, stop: threading.Event) -> None:
-    """Until ``stop`` is set. ``zone`` says which day it is in the city."""
+def run_scheduler(database_url: str, zone: ZoneInfo, pack: str, log: BoundLogger, stop: threading.Event) -> None:
+    """Until ``stop`` is set. ``zone`` says which day it is in the city, ``pack`` names its data pack. Raises BadSetting."""
+    alert_works = _alert_works(pack, zone)
     engine = worker_engine(database_url, pool_size=4)
     scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
     now = datetime.now(UTC)
@@ -57,6 +69,7 @@ def run_scheduler(database_url: str, zone: ZoneInfo, log: BoundLogger, stop: thr
     works = (
         (_beat, _TICK_S),
         (fire_deadlines, _TICK_S),
+        *((work, _TICK_S) for work in alert_works),
         (bring_into_force, _TICK_S),
         (draw, _TICK_S),
         (run_due_merges, _TICK_S),
@@ -72,6 +85,26 @@ def run_scheduler(database_url: str, zone: ZoneInfo, log: BoundLogger, stop: thr
     finally:
         scheduler.shutdown()
         engine.dispose()
+
+
+def _alert_works(pack: str, zone: ZoneInfo) -> tuple[Work, ...]:
+    """What is done for alerts each second, by the tables of a data pack."""
+    dispatch, kept_quiet, groups = dispatch_table(pack, Offices(zone)), inhibitions(pack), read_grouping(pack)
+
+    def desk(connection: Connection) -> Desk:
+        return Desk(load_regions(connection), dispatch.on(load_calendar(connection)), zone, kept_quiet, groups)
+
+    def mutes(engine: Engine, now: datetime) -> None:
+        begin_mutes(engine, now, groups)
+
+    def releases(engine: Engine, now: datetime) -> None:
+        release_alerts(engine, now, desk)
+
+    def notices(engine: Engine, now: datetime) -> None:
+        if groups is not None:
+            tell_groups(engine, now, groups)
+
+    return mutes, releases, notices
 
 
 def fire_deadlines(engine: Engine, now: datetime) -> None:
@@ -90,6 +123,38 @@ def fire_deadlines(engine: Engine, now: datetime) -> None:
             event_log.append(connection, [tickets.event_of(after, found)])
 
 
+def begin_mutes(engine: Engine, now: datetime, grouping: Grouping | None) -> None:
+    """Mark what stands under mutes that begin. One transaction each: claimed and done together, or not at all."""
+    while True:
+        with engine.begin() as connection:
+            mute = mute_store.claim_beginning(connection, now)
+            if mute is None:
+                return
+            event_log.append(connection, begin_mute(connection, mute, grouping, now))
+
+
+def release_alerts(engine: Engine, now: datetime, desk: ReadDesk) -> None:
+    """Bring before people what nothing keeps quiet any more and still stands. Claimed and done in one transaction, so that
+    what a killed scheduler had begun is as if it never was.
+    """
+    while True:
+        with engine.begin() as connection:
+            freed = claim_freed(connection, now, _CLAIMED)
+            if not freed:
+                return
+            event_log.append(connection, release(connection, freed, desk(connection), now))
+
+
+def tell_groups(engine: Engine, now: datetime, grouping: Grouping) -> None:
+    """Give the notices whose time has come. One transaction each, as with mutes."""
+    while True:
+        with engine.begin() as connection:
+            group = group_store.claim_group(connection, now)
+            if group is None:
+                return
+            event_log.append(connection, tell_group(connection, group, grouping, now))
+
+
 def _beat(engine: Engine, now: datetime) -> None:
     with engine.begin() as connection:
         beat(connection, "scheduler", now, None, "{}")
@@ -100,7 +165,7 @@ def _partitions(engine: Engine, now: datetime) -> None:
         ensure_partitions(connection, now)
 
 
-def _patient(work: Callable[[Engine, datetime], None], engine: Engine, log: BoundLogger) -> Callable[[], None]:
+def _patient(work: Work, engine: Engine, log: BoundLogger) -> Callable[[], None]:
     """The work as APScheduler calls it: a database that is away is said and tried again at the next poke."""
 
     def poke() -> None:

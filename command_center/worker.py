@@ -18,20 +18,21 @@ from sqlalchemy.exc import InterfaceError, OperationalError, PendingRollbackErro
 from structlog.stdlib import BoundLogger
 
 from command_center import pipeline
-from command_center.city import City, build_city, read_city
+from command_center.city import City, build_city, city_mark, read_city, read_quantities
+from command_center.clock_step import StepWatch
 from command_center.heartbeat import beat
 from command_center.pipeline import Memory, Outcome, StateChange, advance
 from config.database import assert_durable, worker_engine
 from config.settings import BadSetting, Settings
-from gis.version_store import ground_mark
 from ingest.message import Message
 from ingest.mqtt import Inbox
 from ingest.quarantine import NOT_STORED
 from ingest.silence import OFFLINE, silent
-from ingest.store import ensure_partitions
-from rules.carry import carried
+from ingest.store import add_quantities, ensure_partitions
+from rules.judge import carried
 
 _TICK_S = 1.0
+_SNAPSHOT_S = 30.0
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 10.0
 _AWAY = (OperationalError, InterfaceError, PendingRollbackError)
@@ -53,6 +54,7 @@ class Worker:
     data_at: float | None = None
     listening_since: float = 0.0
     doubtful: bool = False
+    kept_at: float = 0.0
     _reader: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "city"))
     _coming: Future[City] | None = None
 
@@ -74,18 +76,27 @@ class Worker:
         now = time.time()
         with self.engine.begin() as connection:
             ensure_partitions(connection, datetime.fromtimestamp(now, UTC))
+            add_quantities(connection, read_quantities(self.settings.city))
         self.city: City = self._read_city()
+        self._end_left_over()
         with self.engine.connect() as connection:
-            self.memory: Memory = pipeline.remember(connection, self.city, now)
+            self.memory: Memory = pipeline.remember(connection, self.city, now, self.settings.worker_name)
         self.listening_since = now
+        self.clock = StepWatch(now - time.monotonic())
+        if self.memory.unread:
+            self.log.warning("what the rules remembered is built up anew", problem=self.memory.unread[:200])
         self._say_city("worker ready")
 
     def _read_city(self) -> City:
         zone = ZoneInfo(self.settings.time_zone)
         return build_city(read_city(self.engine), self.settings.city, zone, datetime.now(UTC))
 
+    def _end_left_over(self) -> None:
+        if ended := pipeline.end_left_over(self.city, self.engine, time.time()):
+            self.log.info("alerts of rules that are no longer in force ended", alerts=ended)
+
     def _say_city(self, what: str) -> None:
-        for refusal in self.city.rulebook.refusals:
+        for refusal in (*self.city.rulebook.refusals, *self.city.shadow_layout.book.refusals):
             self.log.warning("rule refused", where=str(refusal))
         index = self.city.cells.index
         if not index.is_coverage:
@@ -98,7 +109,7 @@ class Worker:
     def _look_for_change(self) -> None:
         """Begin to read the city anew when it is not what it was. Messages go on meanwhile: a large city takes seconds."""
         with self.engine.connect() as connection:
-            mark = ground_mark(connection)
+            mark = city_mark(connection, self.city.zone, datetime.now(UTC))
         if mark != self.city.mark and self._coming is None:
             self._coming = self._reader.submit(self._read_city)
 
@@ -112,16 +123,19 @@ class Worker:
         except (SQLAlchemyError, BadSetting) as problem:
             self.log.warning("the changed city was not read, again in a moment", problem=str(problem)[:200])
             return
-        self.memory.rules = carried(self.memory.rules, self.city.slots, city.slots)
+        self.memory.rules = carried(self.memory.rules, self.city.layout, city.layout)
+        self.memory.shadow = carried(self.memory.shadow, self.city.shadow_layout, city.shadow_layout)
         self.city = city
+        self._until_done(self._end_left_over, "alerts of rules that ended")
         self._say_city("the city has changed")
 
     def _loop(self) -> None:
         ticked_at = 0.0
         connected = False
         while not self.stop.is_set():
+            self._watch_clock()
             if self.inbox.connected and not connected:
-                self.listening_since = time.time()
+                self._listen()
             connected = self.inbox.connected
             self._take_city()
             messages = self.inbox.take(self.settings.batch_messages, 0.2, self.settings.linger_ms / 1000)
@@ -132,14 +146,29 @@ class Worker:
                 ticked_at = time.monotonic()
                 self._until_done(self._tick, "tick")
 
+    def _listen(self) -> None:
+        """From now on we can hear: while we were deaf nobody was silent."""
+        self.listening_since = time.time()
+        for rules in (self.memory.rules, self.memory.shadow):
+            rules.listening(round(self.listening_since * 1e6))
+
+    def _watch_clock(self) -> None:
+        now = time.time()
+        step_s = self.clock.look(now, time.monotonic())
+        if step_s:
+            self.log.warning("the clock stepped: what it told moves along", step_s=round(step_s, 3))
+            self.listening_since += step_s
+            pipeline.clock_stepped(self.memory, step_s, now)
+            self.kept_at = 0.0  # readings are found again by the time of their receipt
+
     def _handle(self, work: list[Sequence[Message]]) -> None:
         """Store the parts of ``work``, last first; what is done leaves it, so that it can be called again for the rest.
 
         A part that cannot be stored is halved until the message at fault stands alone in quarantine.
         """
-        if self.doubtful:
-            self._recollect()
         while work:
+            if self.doubtful or self.memory.spoilt:
+                self._recollect()
             try:
                 outcome = advance(work[-1], self.city, self.memory, self.engine, time.time(), self.checkpoint)
             except _AWAY as problem:
@@ -169,7 +198,7 @@ class Worker:
 
     def _recollect(self) -> None:
         with self.engine.connect() as connection:
-            self.memory = pipeline.remember(connection, self.city, time.time())
+            self.memory = pipeline.remember(connection, self.city, time.time(), self.settings.worker_name)
         self.doubtful = False
 
     def _put_aside(self, messages: Sequence[Message], problem: Exception) -> Outcome:
@@ -180,7 +209,14 @@ class Worker:
     def _tick(self) -> None:
         now = time.time()
         self._look_for_change()
+        if self.memory.spoilt:
+            self._recollect()
         pipeline.save_latest(self.memory, self.engine)
+        if self.inbox.connected:
+            self.counts.update(pipeline.advance_clock(self.city, self.memory, self.engine, now))
+        if time.monotonic() - self.kept_at >= _SNAPSHOT_S or not self.kept_at:
+            pipeline.keep(self.memory, self.city, self.engine, now, self.settings.worker_name)
+            self.kept_at = time.monotonic()
         if self.inbox.connected:
             sensors = self.city.catalogue.sensors.values()
             gone = silent(sensors, self.memory.heard_at, self.memory.state, self.listening_since, now)

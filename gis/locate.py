@@ -51,12 +51,22 @@ class LocatedBatch:
     lat: npt.NDArray[Any]
     places: Mapping[int, CellPlace]
 
+    def take(self, rows: npt.NDArray[Any]) -> LocatedBatch:
+        """The rows that ``rows`` (boolean mask or indices) selects."""
+        return LocatedBatch(self.readings.take(rows), self.cell[rows], self.lng[rows], self.lat[rows], self.places)
+
     def place(self, row: int) -> CellPlace | None:
         """Where a reading was taken, as exactly as it is known; None outside the city."""
         found = self.places.get(int(self.cell[row]))
         if found is None or np.isnan(self.lng[row]):
             return found
         return replace(found, lng=float(self.lng[row]), lat=float(self.lat[row]))
+
+
+def nothing_located(places: Mapping[int, CellPlace]) -> LocatedBatch:
+    """A batch without readings."""
+    none = np.empty(0)
+    return LocatedBatch(ReadingBatch.of([]), none.astype("i4"), none, none, places)
 
 
 def homes(catalogue: Catalogue, cells: Cells) -> npt.NDArray[Any]:

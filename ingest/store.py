@@ -26,7 +26,7 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from config.database import Policy, metadata, within
 from ingest.decode import Doubt
@@ -314,6 +314,13 @@ def save_states(connection: Connection, changes: Sequence[tuple[int, str, dateti
         },
     )
     return dict(found.all())
+
+
+def add_quantities(connection: Connection, known: Iterable[Quantity]) -> None:
+    """Add the quantities that are not there yet. Those that are stay as they are: their readings were taken in these units."""
+    rows = [{name: getattr(quantity, name) for name in Quantity.__slots__} for quantity in known]
+    if rows:
+        connection.execute(insert(quantities).on_conflict_do_nothing(), rows)
 
 
 def load_catalogue(connection: Connection) -> Catalogue:

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from rules.evaluate import Memory, Slots
+from rules.evaluate import stand
+from rules.freeze import pack, unpack
+from rules.memory import Memory
+from rules.slots import Slots
 
 
 def carried(memory: Memory, before: Slots, after: Slots) -> Memory:
     """The same memory by the slots of ``after``: a rule on a sensor goes on where it stood, whatever its new number.
 
-    Slots of rules or sensors that are gone are forgotten; new ones begin quiet.
+    Slots of rules or sensors that are gone are forgotten; new ones begin quiet. A rule that changed begins anew, but its open
+    alerts stay open and end by the new rule.
     """
-    place = {key: index for index, key in enumerate(_keys(before))}
-    found = np.array([place.get(key, -1) for key in _keys(after)], dtype="i8")
-    kept = np.flatnonzero(found >= 0)
-    memory_after = Memory.quiet(after)
-    memory_after.seen_us[kept] = memory.seen_us[found[kept]]
-    memory_after.rung[kept] = memory.rung[found[kept]]
-    new_place = dict(zip(found[kept].tolist(), kept.tolist(), strict=True))
-    memory_after.firing = {new_place[slot]: alert for slot, alert in memory.firing.items() if slot in new_place}
-    memory_after.camera_firing = dict(memory.camera_firing)
-    return memory_after
-
-
-def _keys(slots: Slots) -> list[tuple[str, int]]:
-    return [(slots.rules[rule].id, n) for rule, n in zip(slots.rule.tolist(), slots.sensor.tolist(), strict=True)]
+    found = unpack(pack(memory, before), after)
+    placed = {alert.id for alert in found.firing.values()}
+    stand(after, found, [alert for alert in memory.firing.values() if alert.id not in placed])
+    return found

@@ -1,321 +1,426 @@
-"""Thresholds over a batch of located readings.
+"""Readings and the clock in, phase changes out.
 
-A *slot* is one rule on one sensor. Slots lie in compressed rows by (sensor, quantity), so a whole batch meets all its rules in
-a few array operations; only the few slots whose phase may change are walked one reading at a time. Event time rules: a
-reading older than what a slot has seen changes nothing, and a historical one (LATE) never alerts.
+Event time rules: a reading counts at its device's time, or at that of its receipt when its clock runs ahead. One that is
+older than the newest of its stream is left out and counted, and a historical one (LATE) never alerts. How readings are cut
+into batches changes nothing; a few are taken one at a time, many at once (rules.plain), with the same results.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable
+from functools import cached_property
+from math import inf, isnan
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
+from shapely import Polygon
 
 from gis.locate import CellPlace, LocatedBatch
-from ingest.reading import AHEAD, LATE, OUT_OF_RANGE, OUTSIDE_CITY, ReadingBatch
-from ingest.sensor import Catalogue
-from rules.alert import Alert, AlertChange, Change, Source, alert_id
-from rules.rulebook import CameraRule, ThresholdRule
-from video.camera import Camera, CameraEvent
+from ingest.reading import AHEAD, LATE, NO_TIME, OUT_OF_RANGE, OUTSIDE_CITY
+from rules import plain
+from rules.alert import Alert
+from rules.evaluation import Evaluation
+from rules.machine import Machine, Origin
+from rules.memory import BUSY, Memory
+from rules.order import Held, HoldBack
+from rules.situation import Situation
+from rules.slots import MOST_LEVELS, NEVER, QUANTITIES, RESET, Lane, Numbers, Slots, Walk, covers, lay_out
+from rules.statistic import Statistic
+from rules.statistic.make import make
 
-Numbers = npt.NDArray[Any]
+__all__ = ["Evaluation", "Memory", "Slots", "evaluate", "lay_out", "recall", "stand", "tick"]
 
-_QUANTITIES = 1 << 16
-_LEVELS = 4
+MANY: Final = 96
+"""Readings or slots from which on it is faster to take them at once."""
+
+_NEVER_COUNT: Final = LATE | OUT_OF_RANGE | OUTSIDE_CITY
+_BY_RECEIPT: Final = AHEAD | NO_TIME
 
 
-@dataclass(frozen=True)
-class Slots:
-    """Threshold rules laid out over the catalogue.
+def evaluate(
+    batch: LocatedBatch, slots: Slots, memory: Memory, situation: Situation, *, many: int = MANY
+) -> Evaluation:
+    """Phase changes of a batch. ``memory`` is changed in place; ``many`` changes no result."""
+    run = _Run(slots, memory, situation, batch)
+    if len(batch.readings.sensor) < many:
+        run.one_at_a_time()
+    elif len(slots.pairs):
+        run.at_once(many)
+    return run.evaluation()
 
-    ``pairs`` int64 sorted (sensor, quantity) keys; slots of pair i are ``starts[i]:starts[i + 1]``. Per slot: ``rule`` index,
-    ``sign`` (+1 above, -1 below), ``levels`` (slots x 4, signed, +inf where the ladder ends), ``clear`` (signed).
+
+def tick(now_us: int, slots: Slots, memory: Memory, situation: Situation) -> Evaluation:
+    """What the clock of receipt brings by itself: readings held back long enough, silences, rules whose hours end.
+
+    It comes to what a later reading would come to as well, only sooner.
     """
+    run = _Run(slots, memory, situation, None)
+    heard = memory.heard_us
+    heard[(memory.last_us != NEVER) & (heard == NEVER)] = now_us
+    for stream, held in memory.held.items():
+        if held.waiting:
+            run.release(slots.of_stream[stream], held.pop(_until(run, stream, now_us)), 0)
+    machine = run.machine
+    for slot in sorted({*_silent(slots, memory, now_us), *_watched(slots, memory)}):
+        stream, ladder = int(slots.stream[slot]), slots.ladders[slots.ladder[slot]]
+        last_us = int(memory.last_us[stream])
+        machine.advance(slot, ladder, last_us, max(last_us, _until(run, stream, now_us)), 1, reading=False)
+        if slot < slots.plain:
+            memory.stirred[stream] = True
+    return run.evaluation()
 
-    rules: tuple[ThresholdRule, ...]
-    catalogue: Catalogue
-    pairs: Numbers
-    starts: Numbers
-    rule: Numbers
-    sensor: Numbers
-    sign: Numbers
-    levels: Numbers
-    clear: Numbers
+
+def _until(run: _Run, stream: int, now_us: int) -> int:
+    """How far a stream's own time has come by the clock of receipt."""
+    memory, held = run.memory, run.memory.held.get(stream)
+    newest = int(memory.last_us[stream]) if held is None else held.newest_us
+    return newest + now_us - int(memory.heard_us[stream]) - int(run.slots.stream_disorder_us[stream])
 
 
-@dataclass
-class Memory:
-    """What evaluation remembers between batches. Changed only by ``after``, once the batch is committed.
+def _silent(slots: Slots, memory: Memory, now_us: int) -> list[int]:
+    """Slots that silence may raise by now."""
+    if not len(slots.fire):
+        return []
+    stream, table = slots.stream[slots.fire], slots.table
+    last, lapse = memory.last_us[stream], now_us - memory.heard_us[stream]
+    due = np.flatnonzero((last != NEVER) & (lapse > table.gap_after_us[slots.ladder[slots.fire]]))
+    slot, last, lapse = slots.fire[due], last[due], lapse[due]
+    ladder, since = slots.ladder[slot], memory.since_us[slot]
+    start = last + table.gap_after_us[ladder]
+    since[:, 0] = np.where(since[:, 0] == NEVER, start, since[:, 0])
+    moment = np.maximum(since + table.for_us[ladder], start[:, None])
+    rungs = np.arange(1, MOST_LEVELS + 1)
+    # The last reading of a stream that holds back came before its newest: until is asked exactly where it matters.
+    raises = (since != NEVER) & (moment <= (last + lapse)[:, None]) & (rungs > memory.rung[slot][:, None])
+    raises |= (slots.stream_disorder_us[slots.stream[slot]] > 0)[:, None]
+    found: list[int] = slot[raises.any(axis=1)].tolist()
+    return found
 
-    ``seen_us`` is the newest device time by slot; ``rung`` the level a slot stands on (0 quiet); ``firing`` the open alert by
-    slot or by camera event.
+
+def _watched(slots: Slots, memory: Memory) -> list[int]:
+    """Slots with an open alert that time alone may end."""
+    ladders = slots.ladders
+    return [
+        slot
+        for slot in memory.firing
+        if (ladder := ladders[slots.ladder[slot]]).gap == RESET or ladder.when is not None
+    ]
+
+
+def recall(slots: Slots, open_alerts: Iterable[Alert], memory: Memory | None = None) -> Memory:
+    """``memory`` (none: a quiet one) brought in line with the alerts that the database says are open.
+
+    Ask it last: after what was received since the memory was frozen has been evaluated again.
     """
-
-    seen_us: Numbers
-    rung: Numbers
-    firing: dict[int, Alert] = field(default_factory=dict)
-    camera_firing: dict[tuple[str, str, str], Alert] = field(default_factory=dict)
-
-    @classmethod
-    def quiet(cls, slots: Slots) -> Memory:
-        count = len(slots.rule)
-        return cls(np.full(count, np.iinfo("i8").min, dtype="i8"), np.zeros(count, dtype="i1"))
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a batch did: phase changes to store, and what memory becomes once they are stored."""
-
-    changes: list[AlertChange]
-    seen: tuple[Numbers, Numbers]
-    slots: dict[int, tuple[int, Alert | None]]
-    camera: dict[tuple[str, str, str], Alert | None] = field(default_factory=dict)
-
-    def after(self, memory: Memory) -> None:
-        """Take the committed batch into ``memory``."""
-        slot, at = self.seen
-        np.maximum.at(memory.seen_us, slot, at)
-        for index, (rung, alert) in self.slots.items():
-            memory.rung[index] = rung
-            _keep(memory.firing, index, alert)
-        for key, alert in self.camera.items():
-            _keep(memory.camera_firing, key, alert)
-
-
-def _keep(firing: dict[Any, Alert], key: Any, alert: Alert | None) -> None:
-    if alert is None:
-        firing.pop(key, None)
-    else:
-        firing[key] = alert
-
-
-def lay_out(rules: Sequence[ThresholdRule], catalogue: Catalogue) -> Slots:
-    """Slots for every rule on every sensor that measures its quantity."""
-    found: list[tuple[int, int, int]] = []
-    for index, rule in enumerate(rules):
-        quantity = catalogue.quantities[rule.quantity].n
-        found += [
-            (sensor.n * _QUANTITIES + quantity, index, sensor.n)
-            for sensor in catalogue.sensors.values()
-            if rule.quantity in sensor.quantities
-        ]
-    found.sort()
-    table = np.array(found, dtype="i8").reshape(-1, 3)
-    pairs, first = np.unique(table[:, 0], return_index=True)
-    chosen = table[:, 1]
-    sign = np.array([1.0 if rule.direction == "above" else -1.0 for rule in rules])
-    ladders = np.full((len(rules), _LEVELS), np.inf)
-    for index, rule in enumerate(rules):
-        ladders[index, : len(rule.levels)] = [sign[index] * level.at for level in rule.levels]
-    clear = sign * np.array([rule.clear for rule in rules])
-    return Slots(
-        tuple(rules),
-        catalogue,
-        pairs,
-        np.append(first, len(table)),
-        chosen,
-        table[:, 2],
-        sign[chosen],
-        ladders[chosen],
-        clear[chosen],
-    )
-
-
-def recall(slots: Slots, open_alerts: Iterable[Alert]) -> Memory:
-    """The memory a restarted worker begins with: the alerts that the database says are open."""
-    memory = Memory.quiet(slots)
-    place = {
-        (slots.rules[r].id, slots.catalogue.by_n[n].id): i
-        for i, (r, n) in enumerate(zip(slots.rule.tolist(), slots.sensor.tolist(), strict=True))
-    }
-    for alert in open_alerts:
-        index = place.get((alert.rule, alert.source.id))
-        if alert.source.kind == "camera":
-            memory.camera_firing[alert.rule, alert.source.id, str(alert.id)] = alert
-        elif index is not None:
-            # The ladder may have been edited since: the alert stands on the highest rung no graver than it. One that stands
-            # below the whole ladder is left out, so that the new rule can raise its own.
-            rung = sum(level.severity <= alert.severity for level in slots.rules[slots.rule[index]].levels)
-            if rung:
-                memory.firing[index] = alert
-                memory.rung[index] = rung
-                memory.seen_us[index] = alert.at_us
+    memory = Memory.quiet(slots) if memory is None else memory
+    alerts = {alert.id: alert for alert in open_alerts}
+    for slot, firing in list(memory.firing.items()):
+        known = alerts.pop(firing.id, None)
+        if known is None:
+            _forget(memory, slot)
+        elif known.version > firing.version:
+            memory.firing[slot] = known
+    memory.camera_firing = {}
+    stand(slots, memory, alerts.values())
     return memory
 
 
-def evaluate(batch: LocatedBatch, slots: Slots, memory: Memory) -> Evaluation:
-    """Phase changes of a batch, in order of arrival: the same however the batches are cut.
-
-    Neither the batch nor the memory is changed.
-    """
-    readings = batch.readings
-    rows = np.flatnonzero((readings.flags & (LATE | OUT_OF_RANGE | OUTSIDE_CITY)) == 0)
-    row, slot = _meet(readings, rows, slots)
-    # A clock far ahead must not silence its own later readings: such a reading counts as of its receipt.
-    at = np.where(readings.flags & AHEAD, readings.received_at.view("i8"), readings.at.view("i8"))[row]
-    fresh = at >= memory.seen_us[slot]
-    row, slot, at = row[fresh], slot[fresh], at[fresh]
-    value = slots.sign[slot] * readings.value[row]
-    rung = (value[:, None] >= slots.levels[slot]).sum(axis=1)
-    stands = memory.rung[slot]
-    moving = (rung > stands) | ((stands > 0) & (value < slots.clear[slot]))
-    touched = np.isin(slot, np.unique(slot[moving])) if moving.any() else moving
-    changes: list[AlertChange] = []
-    outcome: dict[int, tuple[int, Alert | None]] = {}
-    newest: dict[int, int] = {}
-    for i in np.flatnonzero(touched).tolist():
-        index = int(slot[i])
-        if at[i] < newest.get(index, at[i]):
+def stand(slots: Slots, memory: Memory, alerts: Iterable[Alert]) -> None:
+    """Let open alerts stand where their rules and sensors are now."""
+    for alert in alerts:
+        if alert.source.kind == "camera":
+            memory.camera_firing[alert.rule, alert.source.id, str(alert.id)] = alert
             continue
-        newest[index] = at[i]
-        before = outcome.get(index) or (int(memory.rung[index]), memory.firing.get(index))
-        after = _step(slots, index, before, int(rung[i]), batch, int(row[i]), int(at[i]))
-        if after is not None:
-            changes.append(after)
-            ended = after.change is Change.ENDED
-            outcome[index] = (0, None) if ended else (max(before[0], int(rung[i])), after.alert)
-    return Evaluation(changes, (slot, at), outcome)
+        against = alert.why.get("against")
+        for slot in slots.find(alert.rule, alert.source.id):
+            if against is not None and slots.against(slot) != against:
+                continue
+            # The ladder may have been edited since: the alert stands on the highest rung no graver than it. One that stands
+            # below the whole ladder is left out, so that the new rule can raise its own.
+            rung = sum(level.severity <= alert.severity for level in slots.ladders[slots.ladder[slot]].levels)
+            if rung and slot not in memory.firing:
+                stream = slots.stream[slot]
+                memory.firing[slot] = alert
+                memory.rung[slot] = rung
+                memory.busy[slot] |= BUSY
+                memory.last_us[stream] = max(memory.last_us[stream], alert.at_us)
+                if slot < slots.plain:
+                    memory.stirred[stream] = True
 
 
-def _meet(readings: ReadingBatch, rows: Numbers, slots: Slots) -> tuple[Numbers, Numbers]:
-    """Every (reading row, slot) that belong together."""
-    if not len(slots.pairs) or not len(rows):
-        return np.empty(0, dtype="i8"), np.empty(0, dtype="i8")
-    key = readings.sensor[rows].astype("i8") * _QUANTITIES + readings.quantity[rows]
-    place = np.minimum(np.searchsorted(slots.pairs, key), len(slots.pairs) - 1)
-    met = slots.pairs[place] == key
-    rows, place = rows[met], place[met]
-    count = slots.starts[place + 1] - slots.starts[place]
-    row = np.repeat(rows, count)
-    offset = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-    return row, np.repeat(slots.starts[place], count) + offset
+def _forget(memory: Memory, slot: int) -> None:
+    del memory.firing[slot]
+    memory.clearing.pop(slot, None)
+    memory.rung[slot] = 0
+    memory.busy[slot] = BUSY if memory.since_us[slot, 0] != NEVER else 0
 
 
-def _step(
-    slots: Slots,
-    index: int,
-    before: tuple[int, Alert | None],
-    rung: int,
-    batch: LocatedBatch,
-    row: int,
-    at_us: int,
-) -> AlertChange | None:
-    stands, alert = before
-    readings = batch.readings
-    value = float(readings.value[row])
-    if alert is not None and slots.sign[index] * value < slots.clear[index]:
-        ended = replace(alert, ended_at_us=at_us, at_us=at_us, value=value, version=alert.version + 1)
-        return AlertChange(Change.ENDED, ended)
-    if rung <= stands:
-        return None
-    rule = slots.rules[slots.rule[index]]
-    level = rule.levels[rung - 1]
-    if alert is None:
+class _Batch:
+    """Where the readings of a batch come from (rules.machine.Origin)."""
+
+    __slots__ = ("_at", "_batch", "_inside", "_slots")
+
+    def __init__(self, batch: LocatedBatch, slots: Slots) -> None:
+        self._batch = batch
+        self._slots = slots
+        self._inside: dict[int, list[bool]] = {}
+        self._at: tuple[Numbers, Numbers] | None = None
+
+    def cause(self, row: int) -> str:
         # The key alone may come again: a device without ids or times sends the same bytes for the next flood too.
-        cause = f"{int(readings.key[row])}\0{int(readings.at.view('i8')[row])}"
-        raised = _raise(slots, index, rule, cause, value, at_us, batch.place(row))
-        return AlertChange(Change.RAISED, _told(raised, rule, rung, value))
-    grown = replace(alert, severity=level.severity, at_us=at_us, version=alert.version + 1)
-    return AlertChange(Change.GREW, _told(grown, rule, rung, value))
+        readings = self._batch.readings
+        return f"{int(readings.key[row])}\0{int(readings.at[row : row + 1].view('i8')[0])}"
+
+    def place(self, row: int) -> CellPlace | None:
+        return self._batch.place(row)
+
+    def position(self, row: int) -> tuple[float, float]:
+        lng, lat = self._positions()
+        return float(lng[row]), float(lat[row])
+
+    def inside(self, area: Polygon, row: int) -> bool | None:
+        found = self._inside.get(id(area))
+        lng, lat = self._positions()
+        if found is None:
+            found = self._inside[id(area)] = covers(area, lng, lat).tolist()
+        return None if np.isnan(lng[row]) else found[row]
+
+    def _positions(self) -> tuple[Numbers, Numbers]:
+        """(lng, lat) by row: the catalogue's for what stands still, NaN where it is not known."""
+        if self._at is None:
+            sensor, (lng, lat) = self._batch.readings.sensor, self._slots.home
+            moves = np.isnan(lng[sensor])
+            self._at = (
+                np.where(moves, self._batch.lng, lng[sensor]),
+                np.where(moves, self._batch.lat, lat[sensor]),
+            )
+        return self._at
 
 
-def _raise(
-    slots: Slots, index: int, rule: ThresholdRule, cause: str, value: float, at_us: int, place: CellPlace | None
-) -> Alert:
-    sensor = slots.catalogue.by_n[int(slots.sensor[index])]
-    source = Source(
-        "sensor", sensor.id, sensor.name, sensor.cell, sensor.region, sensor.scope, sensor.lng or 0.0, sensor.lat or 0.0
-    )
-    if sensor.lng is None and place is not None:
-        source = replace(source, cell=place.code, region=place.region, scope=place.scope, lng=place.lng, lat=place.lat)
-    return Alert(
-        id=alert_id(rule.id, sensor.id, cause),
-        rule=rule.id,
-        rule_version=rule.version,
-        source=source,
-        domain=rule.domain,
-        category=rule.category,
-        severity=1,
-        title="",
-        title_en="",
-        quantity=rule.quantity,
-        unit=slots.catalogue.quantities[rule.quantity].symbol,
-        value=value,
-        threshold=0.0,
-        raised_at_us=at_us,
-        at_us=at_us,
-    )
+class _Run:
+    """One call of ``evaluate`` or ``tick``. Most small batches bring nothing: machine and origin are made when needed."""
 
+    def __init__(self, slots: Slots, memory: Memory, situation: Situation, batch: LocatedBatch | None) -> None:
+        self.slots = slots
+        self.memory = memory
+        self.situation = situation
+        self.disordered = 0
+        self.last_us, self.heard_us, self.by_receipt, self.stirred, *_ = memory.views
+        if batch is not None:
+            self.batch = batch
+            self.received_us: Numbers = batch.readings.received_at.view("i8")
+            self.sent_at_us: Numbers = batch.readings.at.view("i8")
 
-def _told(alert: Alert, rule: ThresholdRule, rung: int, value: float) -> Alert:
-    level = rule.levels[rung - 1]
-    shown = f"{value:.4g} {alert.unit}".rstrip()
-    return replace(
-        alert,
-        severity=level.severity,
-        value=value,
-        threshold=level.at,
-        title=f"{rule.title.zh} {shown}，{level.action.zh}",
-        title_en=f"{rule.title.en} {shown}: {level.action.en}",
-    )
+    @cached_property
+    def machine(self) -> Machine:
+        return Machine(self.slots, self.memory, self.situation)
 
+    @cached_property
+    def origin(self) -> _Batch:
+        return _Batch(self.batch, self.slots)
 
-def evaluate_events(
-    events: Sequence[CameraEvent], rules: Sequence[CameraRule], cameras: dict[str, Camera], memory: Memory
-) -> Evaluation:
-    """Phase changes that camera events bring. The same event (camera, key) has one alert whatever was repeated."""
-    nothing = np.empty(0, dtype="i8")
-    outcome: dict[tuple[str, str, str], Alert | None] = {}
-    changes: list[AlertChange] = []
-    for event in events:
-        for rule in rules:
-            identity = alert_id(rule.id, event.camera, event.key)
-            key = (rule.id, event.camera, str(identity))
-            if key in outcome and outcome[key] is None:
-                continue  # it ended in this very batch: what follows is a repeat
-            alert = outcome.get(key) or memory.camera_firing.get(key)
-            for change in _event_step(event, rule, cameras[event.camera], alert):
-                changes.append(change)
-                alert = None if change.change is Change.ENDED else change.alert
-                outcome[key] = alert
-    return Evaluation(changes, (nothing, nothing), {}, outcome)
+    def evaluation(self) -> Evaluation:
+        counts: Counter[str] = Counter()
+        if self.disordered:
+            counts["disordered"] = self.disordered
+        return Evaluation(self.machine.changes() if "machine" in self.__dict__ else [], counts)
 
+    def one_at_a_time(self) -> None:
+        """Every reading by itself."""
+        readings, by_key = self.batch.readings, self.slots.by_key
+        last, heard, is_by_receipt, stirred = self.last_us, self.heard_us, self.by_receipt, self.stirred
+        rows = zip(
+            readings.sensor.tolist(),
+            readings.quantity.tolist(),
+            readings.value.tolist(),
+            self.sent_at_us.tolist(),
+            self.received_us.tolist(),
+            readings.flags.tolist(),
+            strict=True,
+        )
+        for row, (sensor, quantity, value, at_us, received_us, flags) in enumerate(rows):
+            met = by_key.get(sensor * QUANTITIES + quantity)
+            if met is None or flags & _NEVER_COUNT:
+                continue
+            pair, low, high, fire_after_us, hears, lanes = met
+            # A clock far ahead must not silence its own later readings: such a reading counts as of its receipt.
+            if flags & AHEAD:
+                at_us = received_us
+            before_us = last[pair]
+            in_turn = at_us >= before_us
+            by_receipt = flags & _BY_RECEIPT != 0
+            if hears:
+                if in_turn:
+                    last[pair] = at_us
+                    heard[pair] = received_us
+                    is_by_receipt[pair] = by_receipt
+                    if value >= high or value <= low or stirred[pair] or at_us - before_us > fire_after_us:
+                        self._meet_plain(pair, at_us, before_us, value, row)
+                else:
+                    self.disordered += 1
+            if lanes:
+                self._walk_lanes(pair, row, at_us, received_us, by_receipt, value, before_us, in_turn)
 
-def _event_step(event: CameraEvent, rule: CameraRule, camera: Camera, alert: Alert | None) -> Iterator[AlertChange]:
-    at_us = round(event.at * 1_000_000)
-    if alert is None and _holds(event, rule):
-        alert = _camera_alert(event, rule, camera, at_us)
-        yield AlertChange(Change.RAISED, alert)
-    if alert is not None and event.phase == "end":
-        ended_at_us = round((event.ended_at or event.at) * 1_000_000)
-        yield AlertChange(Change.ENDED, replace(alert, ended_at_us=ended_at_us, at_us=at_us, version=alert.version + 1))
+    def _meet_plain(self, pair: int, at_us: int, before_us: int, value: float, row: int) -> None:
+        slots, busy = self.slots, self.machine.busy
+        stirred = False
+        for slot in range(slots.begins[pair], slots.begins[pair + 1]):
+            sign, first, fire_after_us = slots.quick[slots.ladder[slot]]
+            if sign * value >= first or busy[slot] or at_us - before_us > fire_after_us:
+                plain.step(self.machine, slots, slot, at_us, before_us, value, row, self.origin)
+                stirred = stirred or busy[slot] != 0
+        self.stirred[pair] = stirred
 
+    def at_once(self, many: int) -> None:
+        """The plain slots of all readings together, then the walked ones."""
+        slots, memory, readings = self.slots, self.memory, self.batch.readings
+        rows = np.flatnonzero((readings.flags & _NEVER_COUNT) == 0)
+        key = readings.sensor[rows].astype("i8") * QUANTITIES + readings.quantity[rows]
+        pair = np.minimum(np.searchsorted(slots.pairs, key), len(slots.pairs) - 1)
+        met = slots.pairs[pair] == key
+        row, pair = rows[met], pair[met]
+        if not len(row):
+            return
+        flags, received_us = readings.flags[row], self.received_us[row]
+        at_us, by_receipt = np.where(flags & AHEAD, received_us, self.sent_at_us[row]), (flags & _BY_RECEIPT) != 0
+        before_us, in_turn = plain.before(memory.last_us, pair, at_us)
+        hears = slots.hears[pair]
+        self.disordered += int((hears & ~in_turn).sum())
+        counts = in_turn & hears
+        arrivals = plain.Arrivals(row, pair, at_us, readings.value[row], before_us)
+        arrived = arrivals if counts.all() else arrivals.take(counts)
+        # Of several readings of a stream the last one stays.
+        memory.last_us[arrived.pair] = arrived.at_us
+        memory.heard_us[arrived.pair] = self.received_us[arrived.row]
+        memory.by_receipt[arrived.pair] = by_receipt[counts]
+        plain.meet(self.machine, slots, memory, arrived, self.origin, many)
+        walked = np.flatnonzero(slots.has_lanes[pair])
+        columns = (pair, row, at_us, received_us, by_receipt, arrivals.value, before_us, in_turn)
+        for found in zip(*(column[walked].tolist() for column in columns), strict=True):
+            self._walk_lanes(*found)
 
-def _holds(event: CameraEvent, rule: CameraRule) -> bool:
-    inside = not rule.zones or not set(rule.zones).isdisjoint(event.zones)
-    return event.kind == rule.event and event.score >= rule.min_score and inside
+    def _walk_lanes(
+        self,
+        pair: int,
+        row: int,
+        at_us: int,
+        received_us: int,
+        by_receipt: bool,
+        value: float,
+        before_us: int,
+        in_turn: bool,
+    ) -> None:
+        for lane in self.slots.lanes[pair]:
+            if not lane.disorder_us:
+                if in_turn:
+                    self._walk(lane, at_us, received_us, by_receipt, value, before_us, row, self.origin)
+            elif at_us < self.last_us[lane.stream]:
+                self.disordered += 1
+            else:
+                self._hold_back(lane, row, at_us, received_us, by_receipt, value)
 
+    def _hold_back(self, lane: Lane, row: int, at_us: int, received_us: int, by_receipt: bool, value: float) -> None:
+        key, sent_at_us = int(self.batch.readings.key[row]), int(self.sent_at_us[row])
+        lng, lat, spot = lane.lng, lane.lat, None
+        if isnan(lng):
+            lng, lat, spot = *self.origin.position(row), self.origin.place(row)
+        held = Held(at_us, value, key, sent_at_us, 0, received_us, by_receipt, lng, lat, spot)
+        waiting = self.memory.held.get(lane.stream)
+        if waiting is None:
+            waiting = self.memory.held[lane.stream] = HoldBack()
+        self.heard_us[lane.stream] = received_us
+        self.release(lane, waiting.push(held, lane.disorder_us), row)
 
-def _camera_alert(event: CameraEvent, rule: CameraRule, camera: Camera, at_us: int) -> Alert:
-    return Alert(
-        id=alert_id(rule.id, camera.id, event.key),
-        rule=rule.id,
-        rule_version=rule.version,
-        source=Source(
-            "camera", camera.id, camera.name, camera.cell, camera.region, camera.scope, camera.lng, camera.lat
-        ),
-        domain=rule.domain,
-        category=rule.category,
-        severity=rule.severity,
-        title=f"{rule.title.zh}，{rule.action.zh}",
-        title_en=f"{rule.title.en}: {rule.action.en}",
-        quantity=rule.event,
-        unit="1",
-        value=event.score,
-        threshold=rule.min_score,
-        raised_at_us=round(event.started_at * 1_000_000),
-        at_us=at_us,
-    )
+    def release(self, lane: Lane, readings: Iterable[Held], row: int) -> None:
+        """Readings that were held back go on."""
+        for held in readings:
+            before_us = self.last_us[lane.stream]
+            self.last_us[lane.stream] = held.at_us
+            self.by_receipt[lane.stream] = held.by_receipt
+            self._walk(lane, held.at_us, held.received_us, held.by_receipt, held.value, before_us, row, held)
+
+    def _walk(
+        self,
+        lane: Lane,
+        at_us: int,
+        received_us: int,
+        by_receipt: bool,
+        value: float,
+        before_us: int,
+        row: int,
+        origin: Origin,
+    ) -> None:
+        """One reading and the walked slots of its lane."""
+        machine, walks, first_walked = self.machine, self.slots.walks, self.slots.plain
+        busy, statistics = machine.busy, self.memory.statistics
+        for slot, place in lane.entries:
+            walk = walks[slot - first_walked]
+            ladder = walk.ladder
+            if walk.own:
+                # Inputs cross in time; the slot's own time is that of its newest.
+                stream = walk.stream
+                last_us = self.last_us[stream]
+                now_us = self.last_us[stream] = at_us if at_us > last_us else last_us
+                self.heard_us[stream] = received_us
+                self.by_receipt[stream] = by_receipt
+            else:
+                last_us, now_us = before_us, at_us
+            silent = now_us - last_us > ladder.gap_after_us and last_us != NEVER
+            if silent or ladder.when is not None:
+                machine.advance(slot, ladder, last_us, now_us, row, reading=True)
+            y: float | None = value
+            is_there = True
+            if walk.asks_place:
+                is_there, y = self._where(slot, walk, value, origin, row)
+            if walk.computes and is_there:
+                statistic = statistics.get(slot) or self._statistic(slot)
+                if silent and ladder.gap == RESET:
+                    statistic.forget()
+                y = statistic.take(self._told_us(slot, at_us) if self.memory.floor_us else at_us, value, place)
+            if ladder.when is not None and not machine.counts(slot, ladder, now_us):
+                continue
+            if not is_there:
+                machine.judge(slot, ladder, now_us, -inf, None, row, origin)
+            elif y is not None:
+                x = ladder.sign * y
+                if x >= ladder.at[0] or busy[slot]:
+                    machine.judge(slot, ladder, now_us, x, y, row, origin)
+            elif busy[slot] and not silent:
+                # Not known: nothing moves, and durations do not count the time.
+                machine.shift(slot, now_us - last_us)
+
+    def _where(self, slot: int, walk: Walk, value: float, origin: Origin, row: int) -> tuple[bool, float | None]:
+        """Whether a reading was taken where its rule asks for, and the value as far as that is its place."""
+        if walk.tells_place:
+            found = origin.place(row)
+            if found is not None:
+                self.memory.places[slot] = found
+        if walk.inside is not None and not origin.inside(walk.inside, row):
+            return False, value
+        if walk.outside is not None and origin.inside(walk.outside, row) is not False:
+            return False, value
+        if walk.area is None:
+            return True, value
+        inside = origin.inside(walk.area, row)
+        return True, None if inside is None else float(inside)
+
+    def _told_us(self, slot: int, at_us: int) -> int:
+        return max(at_us, self.memory.floor_us.get(slot, NEVER))
+
+    def _statistic(self, slot: int) -> Statistic:
+        """A statistic that was frozen, or one that knows nothing."""
+        slots, memory = self.slots, self.memory
+        rule, sensor, inputs = slots.rule_of(slot), slots.sensor_of(slot), slots.inputs.get(slot)
+        quantities = () if inputs is None else inputs.quantities
+        found = make(rule, sensor, slots.zone, sensor.interval_s, quantities, self.situation.is_workday)
+        assert found is not None, "only kinds that compute come here"
+        frozen = memory.sleeping.pop(slot, None)
+        if frozen is not None:
+            try:
+                found.thaw(frozen)
+            except ValueError:
+                memory.forgotten += 1
+                found.forget()
+        memory.statistics[slot] = found
+        return found

@@ -16,7 +16,7 @@ Domain: TypeAlias = Literal["emergency", "public_order", "urban_management", "tr
 Severity: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=4)]
 Duration: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=366 * 86_400)]
 Span: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=366 * 86_400)]
-Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern="^[a-z0-9][a-z0-9_-]*$")]
+Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9_-]*\Z")]
 Text: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Direction: TypeAlias = Literal["above", "below"]
 Gap: TypeAlias = Literal["hold", "reset", "fire"]
@@ -85,7 +85,7 @@ class When(Closed, frozen=True):
     ``calendar``: by statutory holidays and make-up days.
     """
 
-    hours: tuple[Annotated[str, msgspec.Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d$")], ...] = ()
+    hours: tuple[Annotated[str, msgspec.Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d\Z")], ...] = ()
     days: tuple[Annotated[int, msgspec.Meta(ge=1, le=7)], ...] = ()
     calendar: Literal["workday", "day_off"] | None = None
     mode: Literal["peacetime", "wartime"] | None = None
@@ -264,8 +264,11 @@ class CountRule(RuleBase, frozen=True, kw_only=True, tag="count", tag_field="kin
 
 
 class AbsenceRule(RuleBase, frozen=True, kw_only=True, tag="absence", tag_field="kind"):
-    """Holds while nothing has come from a sensor for ``levels[].at`` seconds of receipt time."""
+    """Holds while nothing has come from a sensor for ``levels[].at`` seconds of receipt time. ``quantity``: only sensors that
+    measure it.
+    """
 
+    quantity: Name | None = None
     levels: tuple[Level, ...]
 
 

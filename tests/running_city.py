@@ -66,7 +66,7 @@ class StandingCity:
         now_us = int(time.time() * 1_000_000)
         return Alert(
             id=uuid4(),
-            rule="rule-of-the-tests",
+            rule=f"rule-of-the-tests-{next(_matters)}",  # one rule and source have one open alert
             rule_version=1,
             source=Source("sensor", source, f"测点 {source}", home.code, home.parent or "", home.scope, lng, lat),
             domain="emergency",

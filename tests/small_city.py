@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from command_center.account.password import digest
 from command_center.account.store import save_account
-from command_center.demo.seed import read_quantities
+from command_center.city import read_quantities
 from config.database import worker_engine
 from gis import store as gis_store
 from gis.region import Region

@@ -99,3 +99,25 @@ def save_camera_events(connection: Connection, events: Sequence[CameraEvent], ca
         ),
         rows,
     )
+
+
+def stored_camera_events(connection: Connection, since: datetime) -> list[CameraEvent]:
+    """Events that were last heard of at or after a time, as that message left them, in its order."""
+    found = connection.execute(
+        camera_events.select().where(camera_events.c.at >= since).order_by(camera_events.c.at, camera_events.c.key)
+    )
+    return [
+        CameraEvent(
+            camera=row.camera,
+            key=row.key,
+            phase=row.phase,
+            kind=row.kind,
+            score=row.score,
+            zones=tuple(row.zones),
+            started_at=row.started_at.timestamp(),
+            at=row.at.timestamp(),
+            ended_at=None if row.ended_at is None else row.ended_at.timestamp(),
+            message=0,
+        )
+        for row in found
+    ]

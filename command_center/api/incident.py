@@ -1,17 +1,22 @@
-"""``/api/v1/incidents``."""
+"""``/api/v1/incidents``: lists, and the levels that people state."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+from uuid import UUID
 
+from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from sqlalchemy import Connection
 
-from command_center.api.asking import sight
+from command_center.api.asking import account, now, sight
+from command_center.api.once import Made, once
 from command_center.api.paging import Page, listed, narrowed
 from command_center.api.region import below
 from command_center.incident import store as incident_store
-from command_center.incident.incident import shown
+from command_center.incident.incident import LEVELS, event_of, shown
+from command_center.level_move import NoSuchIncident, VersionMissing, state_levels
 
 blueprint = APIBlueprint("incidents", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="incidents")])
 
@@ -23,6 +28,32 @@ class IncidentQuery(Page):
     status: str | None = None
     domain: str | None = None
     since: AwareDatetime | None = Field(None, description="opened at or after, RFC 3339")
+
+
+class IncidentPath(BaseModel):
+    """One incident."""
+
+    id: UUID
+
+
+_Level = Annotated[int, Field(ge=1, le=4)]
+
+
+class LevelsBody(BaseModel):
+    """Levels of the law, 1 gravest to 4; null takes one away, one that is missing stays. None is made from our severity."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    warning_level: _Level | None = Field(None, description="of the warning an authority published (art. 63)")
+    event_grade: _Level | None = Field(None, description="特别重大, 重大, 较大, 一般 (art. 3)")
+    response_level: _Level | None = Field(None, description="of the response that was started (art. 71)")
+    reason: str = Field(min_length=1, max_length=500)
+
+
+class LevelsHeader(BaseModel):
+    """``If-Match``: the version of the incident that was being looked at."""
+
+    if_match: str | None = Field(None, alias="If-Match", max_length=32)
 
 
 @blueprint.get("/incidents", summary="Incidents, newest first")
@@ -43,3 +74,55 @@ def list_incidents(query: IncidentQuery) -> dict[str, Any]:
             lambda row: shown(incident_store.incident_of(row)),
             newest_first=True,
         )
+
+
+@blueprint.get("/incidents/<uuid:id>", summary="One incident")
+def get_incident(path: IncidentPath) -> dict[str, Any]:
+    """As it stands."""
+    with sight() as connection:
+        row = connection.execute(
+            incident_store.incidents.select().where(incident_store.incidents.c.id == path.id)
+        ).one_or_none()
+    if row is None:
+        raise NoSuchIncident(f"there is no incident {path.id}")
+    return shown(incident_store.incident_of(row))
+
+
+@blueprint.get("/incidents/<uuid:id>/levels", summary="Who stated which levels, and why")
+def get_levels(path: IncidentPath) -> dict[str, Any]:
+    """Oldest first; the newest is what the incident shows."""
+    with sight() as connection:
+        rows = incident_store.load_levels(connection, path.id)
+    items = [
+        {
+            "version": row.version,
+            "at": row.at.isoformat(),
+            "by": {"account": row.by, "name": row.by_name},
+            "reason": row.reason,
+            **{name: getattr(row, name) for name in LEVELS},
+        }
+        for row in rows
+    ]
+    return {"items": items, "next": None}
+
+
+@blueprint.patch("/incidents/<uuid:id>", summary="State an incident's levels")
+def patch_incident(path: IncidentPath, body: LevelsBody, header: LevelsHeader) -> Response:
+    """For accounts of county and city. 412 when the incident changed meanwhile."""
+    version = _version(header.if_match)
+    levels = body.model_dump(include=body.model_fields_set & set(LEVELS))
+
+    def work(connection: Connection) -> Made:
+        after = state_levels(connection, account(), path.id, levels, body.reason, version, now())
+        return Made(shown(after), [event_of(after)])
+
+    # A repeat finds another version: it needs no key of its own.
+    return once(None, "", work)
+
+
+def _version(if_match: str | None) -> int:
+    plain = (if_match or "").strip().removeprefix("W/").strip('"')
+    # Nine digits are what an integer column holds.
+    if not (plain.isascii() and plain.isdigit() and len(plain) <= 9):
+        raise VersionMissing("say which version was being looked at: If-Match with its number")
+    return int(plain)

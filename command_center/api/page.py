@@ -25,6 +25,7 @@ def start() -> Answer:
 @blueprint.get("/wall")
 @blueprint.get("/county")
 @blueprint.get("/worker")
+@blueprint.get("/admin")
 def page() -> Response:
     """The application."""
     if not (BUILT / "index.html").is_file():

@@ -12,11 +12,21 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from command_center.account.account import BadCredentials, NotLoggedIn
+from command_center.alert_move import NoSuchAlert, NoSuchMute, StaleAlert
 from command_center.api.paging import BadCursor
 from command_center.idempotency import KeyReused
+from command_center.incident.incident import NoStatutoryColour
+from command_center.incident.incident import shown as shown_incident
+from command_center.level_move import BadLevels, NoSuchIncident, StaleIncident, VersionMissing
 from command_center.move import NoSuchTicket, OutOfDate
+from command_center.rule_move import NotOfTheCity
+from command_center.shown import shown_alert
 from command_center.ticket.ticket import IllegalMove, NoSuchTarget, NotYours, ReasonMissing, shown
 from gis.tiles import NoSuchTile
+from rules.life import ImpossibleMove, TierTooLow
+from rules.mute import BadMute
+from rules.rulebook import BadRule
+from rules.version import IllegalRuleMove, NoSuchRule, RuleMoved, RuleReasonMissing, SecondPersonNeeded
 
 _STATUS: dict[type[Exception], tuple[int, str]] = {
     BadCredentials: (401, "Wrong user name or password"),
@@ -30,6 +40,28 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     ReasonMissing: (422, "A reason is needed"),
     BadCursor: (422, "Bad cursor"),
     KeyReused: (422, "Idempotency key used before"),
+    NotOfTheCity: (403, "Not yours to write"),
+    SecondPersonNeeded: (403, "A second person is needed"),
+    NoSuchRule: (404, "No such rule"),
+    RuleMoved: (409, "Somebody was faster"),
+    IllegalRuleMove: (409, "Not possible from here"),
+    BadRule: (422, "Rule not taken"),
+    RuleReasonMissing: (422, "A reason is needed"),
+}
+
+
+_STATUS |= {
+    TierTooLow: (403, "Not yours to move"),
+    NoSuchAlert: (404, "No such alert"),
+    NoSuchIncident: (404, "No such incident"),
+    NoSuchMute: (404, "No such mute"),
+    StaleAlert: (409, "Somebody was faster"),
+    StaleIncident: (412, "Somebody was faster"),
+    ImpossibleMove: (422, "Not possible from here"),
+    BadMute: (422, "Mute not taken"),
+    BadLevels: (422, "Levels not taken"),
+    NoStatutoryColour: (422, "No statutory warning level"),
+    VersionMissing: (428, "Version missing"),
 }
 
 
@@ -67,8 +99,19 @@ def register(app: Flask) -> None:
 
 def _ours(error: Exception) -> Response:
     status, title = _STATUS[type(error)]
-    more = {"current": shown(error.current)} if isinstance(error, OutOfDate) else {}
+    more = _current(error)
+    if isinstance(error, BadRule):
+        more = {"problems": [{"line": error.line, "reason": error.reason}]}
     return problem(status, title, str(error), **more)
+
+
+def _current(error: Exception) -> dict[str, Any]:
+    """The object as it stands, for who looked at an older version of it."""
+    if isinstance(error, OutOfDate):
+        return {"current": shown(error.current)}
+    if isinstance(error, StaleAlert):
+        return {"current": shown_alert(error.current)}
+    return {"current": shown_incident(error.current)} if isinstance(error, StaleIncident) else {}
 
 
 def _http(error: HTTPException) -> Response:

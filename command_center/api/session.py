@@ -84,9 +84,9 @@ def log_out() -> Response:
 
 @blueprint.get("/city", summary="Which city this is")
 def city() -> dict[str, Any]:
-    """The city's code and name; needs no login."""
+    """The city's code, name and time zone (IANA); needs no login."""
     root = server().root
-    return {"code": root.code, "name": root.name}
+    return {"code": root.code, "name": root.name, "time_zone": server().settings.time_zone}
 
 
 def shown(who: Account) -> dict[str, Any]:

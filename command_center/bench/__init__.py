@@ -5,8 +5,12 @@ from __future__ import annotations
 import pkgutil
 from importlib import import_module
 from pathlib import Path
+from typing import Final
 
 from command_center.bench.figure import Figure
+
+_PARTS: Final = frozenset({"figure", "loop"})
+"""Modules here that benchmarks are made of."""
 
 
 class UnknownBenchmark(ValueError):
@@ -19,7 +23,7 @@ class UnknownBenchmark(ValueError):
 def names() -> list[str]:
     """The benchmarks that can be run."""
     found = (module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
-    return sorted(name for name in found if name != "figure")
+    return sorted(name for name in found if name not in _PARTS)
 
 
 def run(name: str) -> list[Figure]:

@@ -29,7 +29,10 @@ _METRES_PER_DEGREE = 111_195.0
 
 @dataclass(frozen=True, slots=True)
 class SensorKind:
-    """A kind of sensor: how many, what it measures, where it likes to stand (``along`` a kind of drawn line or in town)."""
+    """A kind of sensor: how many, what it measures, where it likes to stand (``along`` a kind of drawn line or in town).
+
+    ``pairs``: each two in a row stand in one cell, to be compared. ``moves``: a vehicle, whose cell is only its home.
+    """
 
     name: str
     title: str
@@ -39,11 +42,13 @@ class SensorKind:
     interval_s: float
     urban: float = 1.0
     along: str | None = None
+    pairs: bool = False
+    moves: bool = False
 
 
-SENSOR_KINDS: Final = (
+_FIRST_KINDS: Final = (
     SensorKind("water", "积水监测", "emergency", ("water_depth",), 260, 60, urban=4),
-    SensorKind("rain", "雨量站", "emergency", ("rain_1h", "rain_3h"), 150, 300, urban=0),
+    SensorKind("rain", "雨量站", "emergency", ("rain_1h", "rain_3h", "rain"), 150, 300, urban=0),
     SensorKind("river", "水位站", "emergency", ("river_level",), 60, 300, along="river"),
     SensorKind("gas", "燃气监测", "emergency", ("gas_concentration",), 220, 60, urban=6),
     SensorKind(
@@ -59,6 +64,16 @@ SENSOR_KINDS: Final = (
     SensorKind("traffic", "拥堵指数", "traffic", ("traffic_index",), 60, 300, urban=5),
     SensorKind("parking", "停车场", "traffic", ("parking_occupancy",), 100, 120, urban=8),
 )
+# Placed and numbered after everything else, so that what stood there before keeps its place and number.
+_LATER_KINDS: Final = (
+    SensorKind("main", "供水干管", "urban_management", ("water_pressure",), 6, 60, urban=3, pairs=True),
+    SensorKind("level", "闸站水位", "emergency", ("river_level",), 4, 300, along="river", pairs=True),
+    SensorKind("site", "工地扬尘", "urban_management", ("tsp",), 24, 60, urban=3),
+    SensorKind("shaft", "有限空间", "emergency", ("oxygen", "hydrogen_sulfide", "carbon_monoxide"), 12, 60, urban=6),
+    SensorKind("ride", "游乐设施", "urban_management", ("ride_stuck_s",), 3, 60),
+    SensorKind("hazmat", "危险货物运输车", "traffic", ("hazmat_speed",), 6, 30, moves=True),
+)
+SENSOR_KINDS: Final = (*_FIRST_KINDS, *_LATER_KINDS)
 # Digits 9 and 10 of a GB/T 28181 code, and how cameras are shared out between domains.
 _CAMERA_INDUSTRY: Final = {"public_order": "00", "traffic": "04", "urban_management": "08", "emergency": "43"}
 _CAMERA_SHARE: Final = {"public_order": 120, "traffic": 90, "urban_management": 60, "emergency": 30}
@@ -77,7 +92,7 @@ class DemoAccount:
 
 @dataclass(frozen=True, slots=True)
 class DemoCatalogue:
-    """``sensors`` are numbered from 1 without gaps; the last few are cameras whose pictures are checked."""
+    """``sensors`` are numbered from 1 without gaps; some are cameras whose pictures are checked, some vehicles."""
 
     sensors: tuple[Sensor, ...]
     cameras: tuple[Camera, ...]
@@ -107,9 +122,10 @@ class _Ground:
         weight = self.urban**2 * kind.urban + 1.0
         if kind.along is not None:
             weight = weight * self.touched[kind.along]
-        enough = int((weight > 0).sum()) >= kind.count
-        chosen = self.rng.choice(len(self.cells), kind.count, replace=not enough, p=weight / weight.sum())
-        return [self.cells[n] for n in chosen]
+        places = kind.count // 2 if kind.pairs else kind.count
+        enough = int((weight > 0).sum()) >= places
+        chosen = self.rng.choice(len(self.cells), places, replace=not enough, p=weight / weight.sum())
+        return [self.cells[n] for n in (np.repeat(chosen, 2) if kind.pairs else chosen)]
 
     def town(self, cell: Region) -> Region:
         return self.towns[cell.scope.split(SEPARATOR)[2]]
@@ -151,11 +167,13 @@ def _inside(
 def make_catalogue(city: DemoCity, seed: int = 20260102) -> DemoCatalogue:
     """Sensors, cameras and accounts of the city, the same for the same seed."""
     ground = _Ground(city, np.random.default_rng(seed))
-    placed = [row for kind in SENSOR_KINDS for row in _placed(ground, kind)]
+    placed = [row for kind in _FIRST_KINDS for row in _placed(ground, kind)]
     cameras = tuple(_cameras(ground))
-    checked = _checked(cameras, placed)
-    sensors = (*_sensors(placed), *_picture_sensors(checked, first_n=len(placed) + 1))
-    return DemoCatalogue(sensors, cameras, demo_accounts(city))
+    sensors = list(_sensors(placed, first_n=1))
+    sensors += _picture_sensors(_checked(cameras, placed), first_n=len(sensors) + 1)
+    later = [row for kind in _LATER_KINDS for row in _placed(ground, kind)]
+    sensors += _sensors(later, first_n=len(sensors) + 1)
+    return DemoCatalogue(tuple(sensors), cameras, demo_accounts(city))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +195,9 @@ def _placed(ground: _Ground, kind: SensorKind) -> Iterator[_Placed]:
         yield _Placed(kind, serial, ground.town(place.region), place.region, lng, lat)
 
 
-def _sensors(placed: Sequence[_Placed]) -> Iterator[Sensor]:
+def _sensors(placed: Sequence[_Placed], first_n: int) -> Iterator[Sensor]:
     seen: Counter[tuple[str, str]] = Counter()
-    for n, row in enumerate(placed, start=1):
+    for n, row in enumerate(placed, start=first_n):
         seen[row.kind.name, row.town.code] += 1
         yield Sensor(
             n=n,
@@ -191,8 +209,8 @@ def _sensors(placed: Sequence[_Placed]) -> Iterator[Sensor]:
             scope=row.cell.scope,
             domain=row.kind.domain,
             quantities=row.kind.quantities,
-            lng=row.lng,
-            lat=row.lat,
+            lng=None if row.kind.moves else row.lng,
+            lat=None if row.kind.moves else row.lat,
             interval_s=row.kind.interval_s,
         )
 
@@ -268,7 +286,7 @@ def known_gauge_cell(city: DemoCity) -> Place:
 
 
 def demo_accounts(city: DemoCity) -> tuple[DemoAccount, ...]:
-    """One account for the city, one for each county-level centre, and in every county one chain down to a grid.
+    """Two accounts for the city, one for each county-level centre, and in every county one chain down to a grid.
 
     The chain of the known gauge's county ends at that gauge's cell; others at the first cell of their county.
     """
@@ -281,6 +299,8 @@ def demo_accounts(city: DemoCity) -> tuple[DemoAccount, ...]:
     found += [DemoAccount(f"county-{c.code}", f"{c.name}指挥中心", "county", c.code) for c in counties]
     for county in counties:
         found += _chain(regions, first[county.code])
+    # The one who publishes what the first one wrote.
+    found.append(DemoAccount("city-2", f"{city.regions[0].region.name}值班长", "city", city.regions[0].region.code))
     return tuple(found)
 
 

@@ -12,7 +12,7 @@ from gis.region import SEPARATOR
 from ingest.sensor import Sensor
 
 EVERYDAY: Final = "everyday"
-SCENARIOS: Final = (EVERYDAY, "storm", "gas-leak", "crowd")
+SCENARIOS: Final = (EVERYDAY, "storm", "gas-leak", "crowd", "pipe-burst", "hazmat")
 DURATION_S: Final = 480.0
 
 _METRES_NORTH = 111_195.0
@@ -25,6 +25,7 @@ CURVES: Final[Mapping[str, Mapping[str, Curve]]] = {
     "storm": {
         "rain_1h": ((0, 0), (20, 12), (60, 34), (120, 46), (200, 30), (300, 6), (400, 0)),
         "rain_3h": ((0, 0), (20, 15), (70, 48), (100, 58), (160, 72), (280, 60), (360, 30), (440, 4)),
+        "rain": ((0, 0), (20, 0.3), (60, 1.2), (120, 1.6), (200, 1.0), (300, 0.2), (400, 0)),
         "water_depth": (
             (0, 0.01),
             (40, 0.06),
@@ -37,19 +38,31 @@ CURVES: Final[Mapping[str, Mapping[str, Curve]]] = {
         ),
     },
     "gas-leak": {
-        "gas_concentration": ((0, 2), (30, 9), (60, 22), (110, 31), (150, 39), (220, 41), (290, 18), (340, 3))
+        "gas_concentration": ((0, 2), (30, 9), (60, 22), (110, 31), (150, 39), (220, 41), (290, 18), (340, 3)),
+        "crowd_density": ((0, 0.8), (20, 1.3), (320, 1.3), (360, 0.8)),
     },
     "crowd": {
         "crowd_density": ((0, 1.2), (30, 1.7), (70, 2.4), (110, 3.3), (170, 4.2), (230, 4.4), (300, 2.6), (380, 1.0)),
         "visitor_load": ((0, 55), (60, 70), (120, 86), (220, 91), (320, 72), (400, 55)),
     },
+    "hazmat": {"hazmat_speed": ((0, 48), (60, 55), (80, 72), (200, 72), (230, 50), (320, 48))},
+}
+# Curves that come on top of everyday life, for what stands at a level of its own everywhere.
+RISES: Final[Mapping[str, Mapping[str, Curve]]] = {
+    "storm": {"river_level": ((0, 0), (60, 0.02), (300, 0.35), (380, 0.2), (470, 0))},
+    "pipe-burst": {"water_pressure": ((0, 0), (60, -0.01), (90, -0.16), (300, -0.17), (400, -0.02), (440, 0))},
 }
 # How many sensors of each quantity take part, nearest first, and how many seconds each starts after the one before it.
 _PARTS: Final[Mapping[str, Mapping[str, tuple[int, float]]]] = {
-    "storm": {"water_depth": (6, 8), "rain_3h": (3, 10)},
-    "gas-leak": {"gas_concentration": (3, 15)},
+    "storm": {"water_depth": (6, 8), "rain_3h": (3, 10), "river_level": (3, 5)},
+    "gas-leak": {"gas_concentration": (3, 15), "crowd_density": (1, 0)},
     "crowd": {"crowd_density": (5, 10), "visitor_load": (1, 0)},
+    "pipe-burst": {"water_pressure": (3, 10)},
+    "hazmat": {"hazmat_speed": (1, 0)},
 }
+# The pipe breaks between these two: pressure is lost at the second, and kept at the first.
+BEFORE_BURST: Final = "demo-main-001"
+BEHIND_BURST: Final = "demo-main-002"
 
 
 class UnknownScenario(ValueError):
@@ -82,8 +95,8 @@ def make_scenario(name: str, sensors: Sequence[Sensor], started_at: float) -> Sc
         raise UnknownScenario(f"there is no scenario {name!r}: choose one of {', '.join(SCENARIOS)}")
     if name == EVERYDAY:
         return Scenario(name, started_at)
-    kept = _away_from_known_gauge(sensors)
-    anchor = _camera(kept) if name == "crowd" else _densest(kept, next(iter(_PARTS[name])))
+    kept = sensors if name == "hazmat" else _away_from_known_gauge(sensors)
+    anchor = _anchor(name, kept)
     lag_s = dict(_cast(name, kept, anchor))
     cameras = ((anchor.id, anchor.county),) if name == "crowd" else ()
     return Scenario(name, started_at, lag_s, cameras)
@@ -101,7 +114,17 @@ def scripted(scenario: Scenario, sensor: Sensor, quantity: str, at: float) -> fl
     if lag_s is None or curve is None:
         return None
     age = at - scenario.started_at - lag_s
-    return _along(curve, age) if 0 <= age < curve[-1][0] else None
+    return along(curve, age) if 0 <= age < curve[-1][0] else None
+
+
+def added(scenario: Scenario, sensor: Sensor, quantity: str, at: float) -> float:
+    """What the scenario adds to everyday life at a time."""
+    lag_s = scenario.lag_s.get(sensor.id)
+    curve = RISES.get(scenario.name, {}).get(quantity)
+    if lag_s is None or curve is None:
+        return 0.0
+    age = at - scenario.started_at - lag_s
+    return along(curve, age) if 0 <= age < curve[-1][0] else 0.0
 
 
 def _away_from_known_gauge(sensors: Sequence[Sensor]) -> list[Sensor]:
@@ -113,6 +136,17 @@ def _away_from_known_gauge(sensors: Sequence[Sensor]) -> list[Sensor]:
 def _town(sensor: Sensor) -> str:
     parts = sensor.scope.split(SEPARATOR)
     return parts[2] if len(parts) > 2 else ""
+
+
+def _anchor(name: str, sensors: Sequence[Sensor]) -> Sensor:
+    """The one around which the scenario plays."""
+    if name == "crowd":
+        return _camera(sensors)
+    if name == "pipe-burst":
+        return next((sensor for sensor in sensors if sensor.id == BEHIND_BURST), None) or _densest(
+            sensors, "water_pressure"
+        )
+    return _densest(sensors, next(iter(_PARTS[name])))
 
 
 def _camera(sensors: Sequence[Sensor]) -> Sensor:
@@ -138,7 +172,7 @@ def _densest(sensors: Sequence[Sensor], quantity: str) -> Sensor:
 
 def _cast(name: str, sensors: Sequence[Sensor], anchor: Sensor) -> Iterator[tuple[str, float]]:
     for quantity, (count, step_s) in _PARTS[name].items():
-        fellows = [sensor for sensor in sensors if quantity in sensor.quantities]
+        fellows = [sensor for sensor in sensors if quantity in sensor.quantities and sensor.id != BEFORE_BURST]
         fellows.sort(key=lambda sensor: (_distance_m(sensor, anchor), sensor.n))
         for place, sensor in enumerate(fellows[:count]):
             yield sensor.id, place * step_s
@@ -151,7 +185,7 @@ def _distance_m(one: Sensor, other: Sensor) -> float:
     return float((east * east + north * north) ** 0.5)
 
 
-def _along(curve: Curve, age: float) -> float:
+def along(curve: Curve, age: float) -> float:
     for (start, low), (end, high) in pairwise(curve):
         if age < end:
             return low + (high - low) * (age - start) / (end - start)

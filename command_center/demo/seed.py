@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 from shapely.geometry import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Connection, Engine, Table, text
@@ -18,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from command_center.account.password import digest
 from command_center.account.store import save_account
+from command_center.city import read_quantities
 from command_center.demo.catalogue import DemoCatalogue, make_catalogue
 from command_center.demo.city import CellPlace, DemoCity, Place, make_city
 from gis import store as gis_store
@@ -28,7 +27,7 @@ from gis.sliver import Limits
 from gis.tiles import mark_stale, redraw_stale
 from gis.version_store import begin_first_version
 from ingest import store as ingest_store
-from ingest.sensor import Quantity, Sensor
+from ingest.sensor import Sensor
 from video import store as video_store
 
 CATALOGUE = "demo-catalogue.json"
@@ -48,7 +47,7 @@ def seed_demo(engine: Engine, pack: str, password: str, var: Path | None) -> Non
     catalogue = None if city is None else make_catalogue(city)
     networks = [] if city is None else _networks(city)
     with engine.begin() as connection:
-        _add(connection, ingest_store.quantities, [_quantity_row(q) for q in read_quantities(pack)])
+        ingest_store.add_quantities(connection, read_quantities(pack))
         if city is not None and catalogue is not None:
             _add_ground(connection, city)
             for network in networks:
@@ -90,22 +89,9 @@ def _add_accounts(connection: Connection, city: DemoCity, catalogue: DemoCatalog
         save_account(connection, account.username, account.name, stored, grant)
 
 
-def read_quantities(pack: str) -> list[Quantity]:
-    """The quantities of a data pack."""
-    found = yaml.safe_load((files("config") / pack / "quantities.yaml").read_text("utf-8"))
-    return [
-        Quantity(q["n"], q["name"], q["unit"], q["title"]["zh-CN"], q["title"]["en"], q["low"], q["high"])
-        for q in found["quantities"]
-    ]
-
-
 def _add(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
         connection.execute(insert(table).on_conflict_do_nothing(), list(rows))
-
-
-def _quantity_row(quantity: Quantity) -> dict[str, Any]:
-    return {name: getattr(quantity, name) for name in Quantity.__slots__}
 
 
 def _wkt(geometry: BaseGeometry) -> str:

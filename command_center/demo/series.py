@@ -19,7 +19,7 @@ from zlib import crc32
 import numpy as np
 
 from command_center.demo.division import rows
-from command_center.demo.scenario import Scenario, scripted
+from command_center.demo.scenario import Scenario, added, scripted
 from ingest.sensor import Sensor
 
 CITY_OFFSET_S: Final = 8 * 3600  # Suqian keeps UTC+8 all year
@@ -46,7 +46,8 @@ def values(sensor: Sensor, at: float, scenario: Scenario) -> dict[str, float]:
     for quantity in sensor.quantities:
         if quantity in BANDS:
             value = scripted(scenario, sensor, quantity, at)
-            value = _everyday(sensor.id, quantity, at) if value is None else value
+            if value is None:
+                value = _everyday(sensor.id, quantity, at) + added(scenario, sensor, quantity, at)
             found[quantity] = round(value, BANDS[quantity].decimals)
     return found
 
@@ -146,6 +147,7 @@ BANDS: Final[Mapping[str, Band]] = {
     "water_depth": Band(0.0, 0.02, _steady, decimals=3, noise=0.3),
     "rain_1h": Band(0.0, 2.5, _drizzle, decimals=1, noise=0.0),
     "rain_3h": Band(0.0, 7.5, _drizzle_3h, decimals=1, noise=0.0),
+    "rain": Band(0.0, 0.2, _drizzle, decimals=2, noise=0.0),  # what falls within the five minutes between two readings
     "river_level": Band(1.6, 3.4, _stage, noise=0.01),
     "gas_concentration": Band(0.0, 4.0, _steady, decimals=1, noise=0.3),
     "pm10": Band(18.0, 130.0, _work, decimals=0, noise=0.15),
@@ -160,8 +162,14 @@ BANDS: Final[Mapping[str, Band]] = {
     "visitor_load": Band(2.0, 68.0, _people, decimals=1),
     "traffic_index": Band(0.6, 5.2, _delayed, decimals=1),
     "link_speed": Band(28.0, 66.0, _flowing, decimals=1, noise=0.12),
-    "parking_occupancy": Band(8.0, 86.0, _parked, decimals=1, noise=0.03),
+    "parking_occupancy": Band(8.0, 78.0, _parked, decimals=1, noise=0.03),
     "manhole_tilt": Band(0.0, 2.0, _steady, decimals=1, noise=0.1),
+    "tsp": Band(60.0, 260.0, _work, decimals=0, noise=0.15),
+    "oxygen": Band(20.5, 20.9, _steady, decimals=1, noise=0.2),
+    "hydrogen_sulfide": Band(0.0, 2.0, _steady, decimals=1, noise=0.3),
+    "carbon_monoxide": Band(0.0, 6.0, _work, decimals=1, noise=0.3),
+    "ride_stuck_s": Band(0.0, 0.0, _quiet, decimals=0),
+    "hazmat_speed": Band(36.0, 54.0, _flowing, decimals=1, noise=0.2),
 }
 
 

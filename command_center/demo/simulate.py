@@ -24,6 +24,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from command_center.demo.frigate import events
+from command_center.demo.route import position
 from command_center.demo.scenario import (
     DURATION_S,
     NothingToPlay,
@@ -137,7 +138,9 @@ class Player:
         found = dict(self._plausible(values(sensor, at, self.scenario)))
         if found:
             at_ms = int(at * 1000)
-            payload = {"id": f"{sensor.id}-{at_ms}", "at": at_ms, "values": found}
+            payload: dict[str, Any] = {"id": f"{sensor.id}-{at_ms}", "at": at_ms, "values": found}
+            if (where := position(sensor, at, self.scenario)) is not None:
+                payload["lng"], payload["lat"] = where
             self.sent += self._publish(f"cc/v1/{sensor.county}/{sensor.id}/reading", payload)
 
     def _plausible(self, found: Mapping[str, float]) -> Iterator[tuple[str, float]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from command_center.event.event import Event
@@ -13,7 +14,11 @@ from rules.alert import Alert
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """``scope`` is the path of the place; ``number`` counts for people; ``ticket`` is the one open ticket."""
+    """``scope`` is the path of the place; ``number`` counts for people; ``ticket`` is the one open ticket.
+
+    ``severity`` is our own. The three levels of the law are people's to set, 1 gravest to 4, never derived from it nor from
+    each other: the published warning's (art. 63), the grade of the event (art. 3), the level of the response (art. 71).
+    """
 
     id: UUID
     number: int
@@ -33,6 +38,16 @@ class Incident:
     signals: int
     version: int
     ticket: UUID
+    warning_level: int | None = None
+    event_grade: int | None = None
+    response_level: int | None = None
+
+
+LEVELS: Final = ("warning_level", "event_grade", "response_level")
+
+
+class NoStatutoryColour(ValueError):
+    """The law has no warning level for incidents of this domain."""
 
 
 def opened(alert: Alert, identity: UUID, ticket: UUID, number: int, now: datetime) -> Incident:
@@ -78,6 +93,14 @@ def closed(incident: Incident) -> Incident:
     return replace(incident, status="closed", version=incident.version + 1)
 
 
+def levelled(incident: Incident, levels: Mapping[str, int | None]) -> Incident:
+    """The incident with levels as people set them; what ``levels`` does not name stays. Raises NoStatutoryColour."""
+    if levels.get("warning_level") is not None and incident.domain == "public_order":
+        raise NoStatutoryColour("the law has no warning level for public order (突发事件应对法 art. 63): leave it out")
+    given = {name: levels.get(name, getattr(incident, name)) for name in LEVELS}
+    return replace(incident, **given, version=incident.version + 1)
+
+
 def shown(incident: Incident) -> dict[str, Any]:
     """As HTTP and the event log show it."""
     return {
@@ -88,6 +111,7 @@ def shown(incident: Incident) -> dict[str, Any]:
         "domain": incident.domain,
         "category": incident.category,
         "severity": incident.severity,
+        **{name: getattr(incident, name) for name in LEVELS},
         "status": incident.status,
         "cell": incident.cell,
         "region": incident.region,

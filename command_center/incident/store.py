@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy import Sequence as Numbers
 from sqlalchemy.dialects.postgresql import insert
 
-from command_center.incident.incident import Incident
+from command_center.incident.incident import LEVELS, Incident
 from config.database import Policy, metadata, within
 from rules.correlate import Matter
 from rules.store import microseconds
@@ -56,6 +56,9 @@ incidents = Table(
     Column("signals", Integer, nullable=False),
     Column("version", Integer, nullable=False),
     Column("ticket", Uuid, nullable=False, unique=True),
+    Column("warning_level", SmallInteger),
+    Column("event_grade", SmallInteger),
+    Column("response_level", SmallInteger),
     Index("ix_incidents_open", "category", "lng", "lat", postgresql_where=text("status = 'open'")),
 )
 
@@ -68,9 +71,26 @@ incident_signals = Table(
     Column("at", Instant, nullable=False),
 )
 
+# Who set which levels and why: appended, never edited. ``version`` is the incident's after it.
+incident_levels = Table(
+    "incident_levels",
+    metadata,
+    Column("incident", Uuid, ForeignKey("incidents.id"), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("by_name", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("warning_level", SmallInteger),
+    Column("event_grade", SmallInteger),
+    Column("response_level", SmallInteger),
+)
+
+_OF_INCIDENT = "EXISTS (SELECT FROM incidents i WHERE i.id = incident)"
 policies = (
     Policy("incidents", within("scope")),
-    Policy("incident_signals", "EXISTS (SELECT FROM incidents i WHERE i.id = incident)"),
+    Policy("incident_signals", _OF_INCIDENT),
+    Policy("incident_levels", _OF_INCIDENT),
 )
 
 _NAMES = [f.name for f in fields(Incident)]
@@ -139,6 +159,35 @@ def save_incident_status(connection: Connection, incident: Incident) -> None:
     connection.execute(
         incidents.update().where(incidents.c.id == incident.id).values(status=incident.status, version=incident.version)
     )
+
+
+def save_levels(connection: Connection, incident: Incident, by: str, by_name: str, reason: str, now: datetime) -> None:
+    """Write the levels of one locked incident, and who set them why."""
+    levels = {name: getattr(incident, name) for name in LEVELS}
+    connection.execute(
+        incidents.update().where(incidents.c.id == incident.id).values(**levels, version=incident.version)
+    )
+    facts = {"incident": incident.id, "version": incident.version, "at": now, "by": by, "by_name": by_name}
+    connection.execute(insert(incident_levels), facts | levels | {"reason": reason})
+
+
+def load_levels(connection: Connection, incident: UUID) -> list[Any]:
+    """Rows of incident_levels, oldest first, as far as the connection may see them."""
+    table = incident_levels
+    return list(connection.execute(table.select().where(table.c.incident == incident).order_by(table.c.version)))
+
+
+def outgrown(connection: Connection, alerts: Iterable[UUID]) -> set[UUID]:
+    """Those of the alerts that are graver than their open incident."""
+    found = connection.execute(
+        text(
+            "SELECT a.id FROM alerts a JOIN incident_signals s ON s.signal = a.id AND s.kind = 'alert'"
+            " JOIN incidents i ON i.id = s.incident"
+            " WHERE a.id = ANY (:alerts) AND i.status = 'open' AND a.severity > i.severity"
+        ),
+        {"alerts": list(alerts)},
+    )
+    return set(found.scalars())
 
 
 def save_signals(connection: Connection, placed: Mapping[UUID, UUID], kind: str, now: datetime) -> None:

@@ -9,14 +9,21 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 
 import command_center.account.store
+import command_center.calendar_store
 import command_center.event.log
 import command_center.heartbeat
 import command_center.idempotency
 import command_center.incident.store
+import command_center.standard.store
 import command_center.ticket.store
 import gis.store
 import ingest.store
+import rules.group_store
+import rules.mute_store
+import rules.shadow_store
+import rules.snapshot_store
 import rules.store
+import rules.version_store
 import video.store
 from config.database import Policy, worker_engine
 
@@ -25,6 +32,9 @@ POLICIES: tuple[Policy, ...] = (
     *ingest.store.policies,
     *video.store.policies,
     *rules.store.policies,
+    *rules.mute_store.policies,
+    *rules.group_store.policies,
+    *rules.shadow_store.policies,
     *command_center.event.log.policies,
     *command_center.incident.store.policies,
     *command_center.ticket.store.policies,
@@ -38,11 +48,23 @@ _WEB_WRITES = {
     "object_grants": "INSERT, DELETE",
     "deadlines": "UPDATE",
     "incidents": "UPDATE",
+    "incident_levels": "INSERT",
+    # What rules say of an alert is not theirs to change.
+    "alerts": "UPDATE (acknowledged_at, acknowledged_by, acknowledged_name, muted_kind, muted_by, muted_until, muted_name,"
+    " muted_reason, version)",
+    "mutes": "INSERT, UPDATE (ended_at, ended_by, ended_name, ended_reason)",
     "event_log": "INSERT",
     "sessions": "INSERT, DELETE",
     "idempotency_keys": "INSERT, DELETE",
     "merge_jobs": "INSERT",
+    # What was written stays as it was written.
+    "rule_versions": f"INSERT, UPDATE ({', '.join(rules.version_store.STANDING)})",
+    "rule_steps": "INSERT",
 }
+
+
+# What the worker remembers is of all places at once: it has no scope, and the web process has no business with it.
+_WEB_READS_NOT = frozenset({"rule_snapshots"})
 
 
 def upgrade(owner_url: str) -> None:
@@ -74,7 +96,7 @@ def _protect(connection: Connection) -> None:
         )
     ).scalars()
     # Not the partitions: read directly, they would not ask their parent's policy.
-    for table in parents:
+    for table in set(parents) - _WEB_READS_NOT:
         connection.execute(text(f'GRANT SELECT ON "{table}" TO cc_web'))
     for table, verbs in _WEB_WRITES.items():
         connection.execute(text(f"GRANT {verbs} ON {table} TO cc_web"))

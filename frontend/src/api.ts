@@ -1,13 +1,25 @@
 /** The HTTP door: typed answers, problems as exceptions, one place that knows the addresses. */
 import type {
+  Alert,
+  AlertWish,
   Camera,
   City,
   Device,
+  FieldDifference,
+  Incident,
   MapDescription,
   MoveName,
+  Mute,
+  MuteWish,
   Page,
   Region,
+  RuleCheck,
+  RuleFile,
+  RuleMove,
+  RuleVersion,
+  Rulebook,
   Session,
+  ShadowRun,
   Step,
   Summary,
   Ticket,
@@ -83,6 +95,7 @@ export function newKey(): string {
 }
 
 const DEVICES_LIMIT = 20_000
+const MUTES_LIMIT = 1_000
 
 export const api = {
   city: () => request<City>('GET', '/city'),
@@ -100,5 +113,25 @@ export const api = {
     request<Ticket>('POST', `/tickets/${encodeURIComponent(id)}/moves`, wish, { 'Idempotency-Key': key }),
   cameras: () => everyPage<Camera>('/cameras', { limit: 500 }, DEVICES_LIMIT),
   sensors: () => everyPage<Device>('/sensors', { limit: 500 }, DEVICES_LIMIT),
+  alerts: async (filters: { state?: string; incident?: string; rule?: string; limit?: number }) =>
+    (await request<Page<Alert>>('GET', `/alerts${query(filters)}`)).items,
+  moveAlert: (id: string, wish: AlertWish, key: string) =>
+    request<Alert>('POST', `/alerts/${encodeURIComponent(id)}/moves`, wish, { 'Idempotency-Key': key }),
+  mutes: () => everyPage<Mute>('/mutes', { active: 'true', limit: 200 }, MUTES_LIMIT),
+  mute: (wish: MuteWish, key: string) => request<Mute>('POST', '/mutes', wish, { 'Idempotency-Key': key }),
+  endMute: (id: string, reason: string, key: string) =>
+    request<Mute>('POST', `/mutes/${encodeURIComponent(id)}/end`, { reason }, { 'Idempotency-Key': key }),
+  regionsBelow: async (parent: string) => (await request<Page<Region>>('GET', `/regions${query({ parent, limit: 500 })}`)).items,
+  incident: (id: string) => request<Incident>('GET', `/incidents/${encodeURIComponent(id)}`),
+  setLevels: (incident: Incident, levels: Partial<Pick<Incident, 'warning_level' | 'event_grade' | 'response_level'>>, reason: string) =>
+    request<Incident>('PATCH', `/incidents/${encodeURIComponent(incident.id)}`, { ...levels, reason }, { 'If-Match': `"${incident.version}"` }),
+  rules: () => request<Rulebook>('GET', '/rules'),
+  rule: (id: string) => request<RuleFile>('GET', `/rules/${encodeURIComponent(id)}`),
+  checkRule: (text: string) => request<RuleCheck>('POST', '/rules/check', { text }),
+  saveRule: (text: string, note: string, key: string) => request<RuleVersion>('POST', '/rules', { text, note }, { 'Idempotency-Key': key }),
+  ruleDifference: async (id: string, version: number) =>
+    (await request<Page<FieldDifference>>('GET', `/rules/${encodeURIComponent(id)}/versions/${version}/diff`)).items,
+  shadowRun: (id: string, version: number) => request<ShadowRun>('GET', `/rules/${encodeURIComponent(id)}/versions/${version}/shadow`),
+  moveRule: (id: string, version: number, wish: { move: RuleMove; reason?: string; version?: number }, key: string) =>
+    request<RuleVersion>('POST', `/rules/${encodeURIComponent(id)}/versions/${version}/moves`, wish, { 'Idempotency-Key': key }),
 }
-

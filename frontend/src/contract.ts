@@ -1,4 +1,5 @@
 /** The shapes that HTTP and Socket.IO speak. Times are RFC 3339 strings, severities 1 (least) to 4. */
+import type { Quantity, Rule } from './rule'
 
 export const TIERS = ['city', 'county', 'township', 'village', 'grid'] as const
 export type Tier = (typeof TIERS)[number]
@@ -28,6 +29,8 @@ export interface Account {
 export interface City {
   code: string
   name: string
+  /** IANA name, such as Asia/Shanghai: times are told by the city's clock, wherever the screen stands. */
+  time_zone?: string
 }
 
 export interface Session {
@@ -133,7 +136,33 @@ export interface Step {
 export interface Incident {
   id: string
   version: number
+  domain?: Domain
+  title?: string
+  title_en?: string
+  /** Three scales of the law, each set by people, none made from our severity: 1 is the gravest. */
+  warning_level?: Severity | null
+  event_grade?: Severity | null
+  response_level?: Severity | null
 }
+
+/** ISA-18.2. `suppressed` is by design: inhibited, silenced or under maintenance. */
+export const ALERT_STATES = ['raised', 'acknowledged', 'returned', 'normal', 'shelved', 'suppressed', 'out_of_service'] as const
+export type AlertState = (typeof ALERT_STATES)[number]
+
+export type AlertMove = 'acknowledge' | 'shelve' | 'unshelve' | 'out_of_service' | 'in_service'
+
+export interface Muted {
+  kind: 'silence' | 'maintenance' | 'shelved' | 'out_of_service' | 'inhibited'
+  /** The mute, or the alert that inhibits this one. */
+  by: string
+  until: string | null
+  /** Who set it, and why. */
+  name: string | null
+  reason: string | null
+}
+
+/** What was computed and what it needed; which members there are depends on the kind of rule. */
+export type Why = Record<string, unknown>
 
 export interface Alert {
   id: string
@@ -142,6 +171,75 @@ export interface Alert {
   region: string
   severity: Severity
   ended_at: string | null
+  rule: string
+  source: { kind: 'sensor' | 'camera' | 'place'; id: string; name: string }
+  domain: Domain
+  category: string
+  title: string
+  title_en: string
+  quantity: string
+  unit: string
+  value: number
+  threshold: number
+  raised_at: string
+  state: AlertState
+  acknowledged_at: string | null
+  acknowledged_by: string | null
+  muted: Muted | null
+  why: Why | null
+  /** The statutory signal whose published number was met: to be compared with what the authority says, never a warning of ours. */
+  warning_level: Severity | null
+  /** What the asking account may do now; absent in pushes. */
+  moves?: AlertMove[]
+}
+
+export type MuteKind = 'silence' | 'maintenance' | 'shelve' | 'out_of_service'
+
+export interface AlertWish {
+  move: AlertMove
+  version: number
+  until?: string
+  reason?: string
+}
+
+/** What keeps alerts quiet, where, until when, by whom and why. */
+export interface Mute {
+  id: string
+  kind: MuteKind
+  state: 'to_come' | 'in_force' | 'over'
+  region: string
+  region_name: string
+  domain: Domain | null
+  category: string | null
+  rule: string | null
+  source: string | null
+  starts_at: string
+  ends_at: string
+  author: string
+  author_name: string
+  reason: string
+  ended_at: string | null
+  ended_by: string | null
+}
+
+export type MuteWish = Pick<Mute, 'region' | 'ends_at' | 'reason'> &
+  Partial<Pick<Mute, 'domain' | 'category' | 'rule' | 'source' | 'starts_at'>> & { kind: 'silence' | 'maintenance' }
+
+/** What was last told of a group of alerts, those of one category in one township; the titles name place and number. */
+export interface Notice {
+  id: string
+  version: number
+  title: string
+  title_en: string
+  domain: Domain
+  category: string
+  severity: Severity
+  region: string
+  region_name: string
+  members: number
+  new: number
+  kind: 'first' | 'more' | 'repeat' | 'over'
+  at: string
 }
 
 export interface Device {
@@ -174,7 +272,7 @@ export interface LiveEvent {
 
 export interface SyncAnswer {
   cursor: number
-  snapshot?: { tickets: Ticket[]; incidents: Incident[]; alerts: Alert[] }
+  snapshot?: { tickets: Ticket[]; incidents: Incident[]; alerts: Alert[]; notices?: Notice[] }
   events?: LiveEvent[]
 }
 
@@ -182,4 +280,103 @@ export interface Pulse {
   at: string
   worker_at: string | null
   data_at: string | null
+}
+
+/** A version of a rule that somebody wrote. `revision` counts its steps and is told back with a move. */
+export interface VersionHead {
+  rule: string
+  version: number
+  revision: number
+  state: 'draft' | 'shadow' | 'published' | 'replaced' | 'withdrawn'
+  /** It switches the rule off. */
+  retires: boolean
+  author: string
+  author_name: string
+  made_at: string
+  note: string
+  based_on: number | null
+  shadow_from: string | null
+  shadow_to: string | null
+  published_by: string | null
+  published_at: string | null
+  starts_on: string | null
+}
+
+export type RuleMove = 'shadow' | 'publish' | 'withdraw' | 'retire'
+
+export interface RuleVersion extends VersionHead {
+  text: string
+  in_force: boolean
+  waits: boolean
+  /** Each with the reason why this account may not make it; null: it may. */
+  moves: { move: RuleMove; refused: string | null }[]
+}
+
+export interface RuleStep {
+  version: number
+  revision: number
+  move: RuleMove | 'save' | 'replace'
+  at: string
+  by: { account: string; name: string }
+  state: VersionHead['state']
+  reason: string | null
+}
+
+export interface Refusal {
+  file: string
+  line: number
+  reason: string
+}
+
+export interface RuleInForce extends Rule {
+  origin: 'pack' | 'edited'
+  open_alerts?: number
+}
+
+export interface Rulebook {
+  items: RuleInForce[]
+  refused: Refusal[]
+  pending: VersionHead[]
+  retired: VersionHead[]
+  quantities: Record<string, Quantity>
+}
+
+export interface RuleFile {
+  id: string
+  in_force: RuleInForce | null
+  text: string | null
+  packed: { rule: Rule; text: string } | null
+  versions: RuleVersion[]
+  steps: RuleStep[]
+}
+
+export interface RuleProblem {
+  line: number
+  reason: string
+}
+
+export interface RuleCheck {
+  ok: boolean
+  rule: Rule | null
+  problems: RuleProblem[]
+}
+
+export interface FieldDifference {
+  path: string
+  before: unknown
+  after: unknown
+}
+
+export interface Tally {
+  count: number
+  per_cell: { cell: string; count: number }[]
+  per_day: { day: string; count: number }[]
+  alerts: Alert[]
+}
+
+export interface ShadowRun {
+  since: string
+  until: string | null
+  shadow: Tally
+  in_force: Tally
 }

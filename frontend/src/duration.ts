@@ -23,3 +23,12 @@ function keyOf(values: Spelled['values']): Spelled['key'] {
   if (values.hours > 0) return values.minutes > 0 ? 'hours_minutes' : 'hours'
   return values.minutes > 0 ? 'minutes' : 'seconds'
 }
+
+/** A length exactly as a rule states it, in the largest unit that leaves no rest: 90 s stay 90 seconds, 24 h stay hours. */
+export function exact(length_s: number): { key: 'seconds' | 'minutes' | 'hours' | 'days'; count: number } {
+  const whole = (unit_s: number): boolean => length_s >= unit_s && length_s % unit_s === 0
+  if (whole(86400) && length_s > 86400) return { key: 'days', count: length_s / 86400 }
+  if (whole(3600)) return { key: 'hours', count: length_s / 3600 }
+  if (whole(60)) return { key: 'minutes', count: length_s / 60 }
+  return { key: 'seconds', count: length_s }
+}

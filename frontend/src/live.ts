@@ -7,9 +7,9 @@
 import { type Socket, io } from 'socket.io-client'
 import { computed, ref, shallowReadonly, shallowRef } from 'vue'
 import { Problem, api } from './api'
-import type { LiveEvent, Pulse, SyncAnswer, Ticket } from './contract'
+import type { Alert, LiveEvent, Pulse, SyncAnswer, Ticket } from './contract'
 import { freshness as freshnessAt } from './freshness'
-import { acknowledge, emptyReplica, forgetEnded, hold, merge, receive } from './replica'
+import { acknowledge, emptyReplica, forgetEnded, hold, merge, mergeAlerts as mergedAlerts, receive } from './replica'
 import { forget } from './session'
 
 /** Events are applied in small heaps, so that a storm redraws twenty times a second and not five hundred. */
@@ -41,6 +41,8 @@ export const live = {
   shelves: {
     ticket: computed(() => replica.value.shelves.ticket),
     alert: computed(() => replica.value.shelves.alert),
+    incident: computed(() => replica.value.shelves.incident),
+    notice: computed(() => replica.value.shelves.notice),
     sensor: computed(() => replica.value.shelves.sensor),
     camera: computed(() => replica.value.shelves.camera),
   },
@@ -62,6 +64,10 @@ export function onArrival(listener: (tickets: Ticket[]) => void): () => void {
 
 export function mergeTicket(ticket: Ticket): void {
   replica.value = merge(replica.value, ticket)
+}
+
+export function mergeAlerts(alerts: readonly Alert[]): void {
+  replica.value = mergedAlerts(replica.value, alerts)
 }
 
 export function startLive(): void {

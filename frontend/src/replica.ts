@@ -8,7 +8,7 @@
  * An event whose cursor is not above the replica's own is dropped, and an object never goes back to an older version, so a
  * repeated or late delivery changes nothing. Every function returns a new replica and leaves its argument as it was.
  */
-import type { Alert, Camera, Device, Incident, LiveEvent, SyncAnswer, Ticket } from './contract'
+import type { Alert, Camera, Device, Incident, LiveEvent, Notice, SyncAnswer, Ticket } from './contract'
 
 interface Kinds {
   ticket: Ticket
@@ -16,6 +16,7 @@ interface Kinds {
   alert: Alert
   sensor: Device
   camera: Camera
+  notice: Notice
 }
 type Kind = keyof Kinds
 type Shelf<Item> = ReadonlyMap<string, Item>
@@ -28,7 +29,7 @@ export interface Replica {
   readonly shelves: Shelves
 }
 
-const KINDS: readonly Kind[] = ['ticket', 'incident', 'alert', 'sensor', 'camera']
+const KINDS: readonly Kind[] = ['ticket', 'incident', 'alert', 'sensor', 'camera', 'notice']
 
 export function emptyReplica(): Replica {
   return { cursor: null, held: [], shelves: emptyShelves() }
@@ -64,17 +65,28 @@ export function merge(replica: Replica, ticket: Ticket): Replica {
   return { ...replica, shelves: { ...replica.shelves, ticket: new Map(replica.shelves.ticket).set(ticket.id, pushed) } }
 }
 
-/** Drop closed tickets and ended alerts whose end lies before `before_ms`: they were shown done for a moment. */
+/** The same for alerts. */
+export function mergeAlerts(replica: Replica, alerts: readonly Alert[]): Replica {
+  const newer = alerts.filter((alert) => (replica.shelves.alert.get(alert.id)?.version ?? -1) < alert.version)
+  if (newer.length === 0) return replica
+  const shelf = new Map(replica.shelves.alert)
+  for (const { moves: _moves, ...pushed } of newer) shelf.set(pushed.id, pushed)
+  return { ...replica, shelves: { ...replica.shelves, alert: shelf } }
+}
+
+/** Drop closed tickets, ended alerts and told ends of groups that lie before `before_ms`: they were shown done for a moment. */
 export function forgetEnded(replica: Replica, before_ms: number): Replica {
   const ended = (at: string | null): boolean => at !== null && Date.parse(at) < before_ms
   const ticket = without(replica.shelves.ticket, (item) => item.status === 'closed' && ended(item.closed_at ?? item.opened_at))
-  const alert = without(replica.shelves.alert, (item) => ended(item.ended_at))
-  if (ticket === replica.shelves.ticket && alert === replica.shelves.alert) return replica
-  return { ...replica, shelves: { ...replica.shelves, ticket, alert } }
+  // An alert that ended unseen stays until somebody has looked.
+  const alert = without(replica.shelves.alert, (item) => item.state !== 'returned' && ended(item.ended_at))
+  const notice = without(replica.shelves.notice, (item) => item.kind === 'over' && ended(item.at))
+  if (ticket === replica.shelves.ticket && alert === replica.shelves.alert && notice === replica.shelves.notice) return replica
+  return { ...replica, shelves: { ...replica.shelves, ticket, alert, notice } }
 }
 
 function emptyShelves(): Shelves {
-  return { ticket: new Map(), incident: new Map(), alert: new Map(), sensor: new Map(), camera: new Map() }
+  return { ticket: new Map(), incident: new Map(), alert: new Map(), sensor: new Map(), camera: new Map(), notice: new Map() }
 }
 
 function shelvesOf(snapshot: NonNullable<SyncAnswer['snapshot']>): Shelves {
@@ -84,6 +96,7 @@ function shelvesOf(snapshot: NonNullable<SyncAnswer['snapshot']>): Shelves {
     ticket: byId(snapshot.tickets),
     incident: byId(snapshot.incidents),
     alert: byId(snapshot.alerts),
+    notice: byId(snapshot.notices ?? []),
   }
 }
 
@@ -109,7 +122,10 @@ function place(shelf: Map<string, { version?: number }>, event: LiveEvent): void
   }
   const known = shelf.get(event.id)
   if (known?.version !== undefined && known.version > event.version) return
-  if (event.data) shelf.set(event.id, event.data as { version?: number })
+  if (!event.data) return
+  // What was told last stands last: the order of a shelf is that of its news.
+  shelf.delete(event.id)
+  shelf.set(event.id, event.data as { version?: number })
 }
 
 function without<Item>(shelf: Shelf<Item>, drops: (item: Item) => boolean): Shelf<Item> {

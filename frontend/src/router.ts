@@ -1,6 +1,6 @@
 import { createRouter, createWebHistory } from 'vue-router'
 import { Unreachable } from './api'
-import type { Tier } from './contract'
+import { TIERS, type Tier } from './contract'
 import { HOME, whoAmI } from './session'
 
 declare module 'vue-router' {
@@ -19,6 +19,8 @@ export const router = createRouter({
     { path: '/wall', component: () => import('./pages/WallPage.vue'), meta: { tiers: DESKS } },
     { path: '/county', component: () => import('./pages/CountyPage.vue'), meta: { tiers: DESKS } },
     { path: '/worker', component: () => import('./pages/WorkerPage.vue'), meta: { tiers: ['grid'] } },
+    // Everybody may come; who may not change rules is told who may.
+    { path: '/admin', component: () => import('./pages/AdminPage.vue'), meta: { tiers: TIERS } },
     { path: '/:rest(.*)*', redirect: '/login' },
   ],
 })

@@ -1,5 +1,6 @@
 /** The desk's filters. */
-import type { Domain, Severity, Status, Ticket } from './contract'
+import { isQuiet } from './alertWords'
+import type { Alert, Domain, Severity, Status, Ticket } from './contract'
 
 export const DESK_VIEWS = ['all', 'mine', 'waiting', 'handling', 'checking', 'closed'] as const
 export type DeskView = (typeof DESK_VIEWS)[number]
@@ -33,4 +34,26 @@ function inView(ticket: Ticket, sieve: Sieve): boolean {
   if (sieve.view === 'all') return true
   if (sieve.view === 'mine') return ticket.holder.region === sieve.region
   return STATUSES_OF[sieve.view].includes(ticket.status)
+}
+
+export const ALERT_VIEWS = ['all_states', 'waiting', 'acknowledged', 'quiet'] as const
+export type AlertView = (typeof ALERT_VIEWS)[number]
+
+export interface AlertSieve {
+  view: AlertView
+  domain: Domain | null
+  severity: Severity | null
+}
+
+export function siftAlerts(alerts: readonly Alert[], sieve: AlertSieve): Alert[] {
+  return alerts.filter(
+    (alert) =>
+      inAlertView(alert, sieve.view) && (sieve.domain === null || alert.domain === sieve.domain) && (sieve.severity === null || alert.severity === sieve.severity),
+  )
+}
+
+function inAlertView(alert: Alert, view: AlertView): boolean {
+  if (view === 'waiting') return alert.state === 'raised' || alert.state === 'returned'
+  if (view === 'acknowledged') return alert.state === 'acknowledged'
+  return view === 'quiet' ? isQuiet(alert) : true
 }

@@ -1,22 +1,23 @@
 /** Words in the reader's language for what a ticket carries: titles, ages, countdowns, clock times. */
 import { computed } from 'vue'
 import { useI18n } from 'vue-i18n'
+import { clockFace, dayAt } from './cityTime'
 import type { Deadline } from './deadline'
-import { spell } from './duration'
+import { exact, spell } from './duration'
 import type { Holder, Ticket } from './contract'
+import type { Tongue } from './ruleWords'
+import { city } from './session'
 
-const two = (value: number): string => String(value).padStart(2, '0')
-
-/** 21:04 on the reader's clock, with the date when it is another day. */
+/** 21:04 on the city's clock, with the date when it is another day. */
 export function clockTime(at_ms: number, now_ms: number, withSeconds = false): string {
-  const at = new Date(at_ms)
-  const time = `${two(at.getHours())}:${two(at.getMinutes())}${withSeconds ? `:${two(at.getSeconds())}` : ''}`
-  const sameDay = at.toDateString() === new Date(now_ms).toDateString()
-  return sameDay ? time : `${two(at.getMonth() + 1)}-${two(at.getDate())} ${time}`
+  const zone = city.value?.time_zone
+  const time = clockFace(at_ms, zone, withSeconds)
+  const day = dayAt(at_ms, zone)
+  return day === dayAt(now_ms, zone) ? time : `${day.slice(5)} ${time}`
 }
 
 export function useWording() {
-  const { t, locale } = useI18n()
+  const { t, te, locale } = useI18n()
   const english = computed(() => locale.value === 'en')
 
   function length(length_s: number): string {
@@ -24,10 +25,23 @@ export function useWording() {
     return t(`duration.${spelled.key}`, spelled.values)
   }
 
+  /** As a rule states it, nothing rounded away. */
+  function exactly(length_s: number): string {
+    const { key, count } = exact(length_s)
+    return t(`exactly.${key}`, { count: number(count) })
+  }
+
+  const number = (value: number): string => value.toLocaleString(locale.value, { maximumFractionDigits: 6 })
+
   return {
     t,
+    te,
     length,
-    title: (ticket: Ticket): string => (english.value && ticket.title_en) || ticket.title,
+    number,
+    english,
+    /** What words made outside of components need. */
+    tongue: computed<Tongue>(() => ({ t: (key, values) => t(key, values ?? {}), length: exactly, about: length, number, english: english.value })),
+    title: (named: { title: string; title_en: string }): string => (english.value && named.title_en) || named.title,
     detail: (ticket: Ticket): string => (english.value ? ticket.detail_en : null) ?? ticket.detail ?? '',
     ago: (at_ms: number, now_ms: number): string => t('ago', { length: length((now_ms - at_ms) / 1000) }),
     countdown: (deadline: Deadline | null): string => {

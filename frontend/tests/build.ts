@@ -47,7 +47,32 @@ export function gone(cursor: number, id: string, version = 1): LiveEvent {
 }
 
 export function alert(given: Partial<Alert> = {}): Alert {
-  return { id: 'a1', version: 1, cell: 'C', region: 'V', severity: 2, ended_at: null, ...given }
+  return {
+    id: 'a1',
+    version: 1,
+    cell: 'C',
+    region: 'V',
+    severity: 2,
+    ended_at: null,
+    rule: 'road-waterlogging',
+    source: { kind: 'sensor', id: 's1', name: '积水监测 1' },
+    domain: 'emergency',
+    category: 'waterlogging',
+    title: '道路积水',
+    title_en: 'Road waterlogging',
+    quantity: 'water_depth',
+    unit: 'm',
+    value: 0.18,
+    threshold: 0.15,
+    raised_at: '2026-11-23T10:00:00+08:00',
+    state: 'raised',
+    acknowledged_at: null,
+    acknowledged_by: null,
+    muted: null,
+    why: null,
+    warning_level: null,
+    ...given,
+  }
 }
 
 export function move(name: Move['move'], to: Move['to'] = []): Move {

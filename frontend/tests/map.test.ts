@@ -100,12 +100,12 @@ describe('the map style', () => {
     unknown: '#888',
     text_px: 17.3,
   }
-  const style = cityStyle(description, 'http://wall.test', palette, '推定', 'county')
+  const style = cityStyle(description, palette, '推定', 'county')
   const order = style.layers.map((layer) => layer.id)
 
   it('asks nobody but its own server for tiles, glyphs and pictures', () => {
-    const addresses = JSON.stringify(style).match(/https?:\/\/[^/"]+/g) ?? []
-    expect(new Set(addresses)).toEqual(new Set(['http://wall.test']))
+    const addresses = JSON.stringify(style).match(/\w+:\/\/[^/"]+/g) ?? []
+    expect(new Set(addresses)).toEqual(new Set(['ground://tiles']))
     expect(style).not.toHaveProperty('glyphs')
     expect(style).not.toHaveProperty('sprite')
   })

@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -33,9 +34,14 @@ WITHOUT_SCOPE = {
     "sessions": "finding the session comes before any scope",
     "heartbeats": "processes, not places",
     "quantities": "what can be measured",
+    "rule_versions": "rules hold for the whole city, and everybody may read them",
+    "rule_steps": "rules hold for the whole city, and everybody may read them",
+    "calendar_days": "the whole city has one work calendar",
+    "filing_standards": "limits hold for the whole city, and everybody may read them",
     "water": "the map's background",
     "map_layers": "how often a layer was drawn",
     "alembic_version": "the schema's number",
+    "rule_snapshots": "the web process may not read it at all",
     "spatial_ref_sys": "of PostGIS",
 }
 
@@ -65,8 +71,12 @@ SEEN = {
     "cameras": _OWN,
     "camera_events": _OWN,
     "alerts": _OWN,
+    "mutes": _OWN,
+    "alert_groups": _OWN,
+    "shadow_alerts": _OWN,
     "incidents": _OWN,
     "incident_signals": f"incident IN (SELECT id FROM incidents WHERE {_OWN})",
+    "incident_levels": f"incident IN (SELECT id FROM incidents WHERE {_OWN})",
     "tickets": f"id IN ({_TICKETS})",
     "ticket_steps": f"ticket IN ({_TICKETS})",
     "deadlines": f"ticket IN ({_TICKETS})",
@@ -114,7 +124,23 @@ def filled(running: RunningCity) -> RunningCity:
             {"Idempotency-Key": f"first of {county}"},
         )
         assert answer.status == 200, answer.content
+        _people_set(running, county)
     return running
+
+
+def _people_set(running: RunningCity, county: str) -> None:
+    """A county keeps something quiet and states the levels of an incident."""
+    console, end = running.console(county), datetime.now(UTC) + timedelta(hours=1)
+    wish = {"kind": "silence", "category": "nothing", "ends_at": end.isoformat(), "reason": "of the tests"}
+    assert console.post("/api/v1/mutes", wish).status == 201
+    incident = console.get("/api/v1/incidents?limit=1").json["items"][0]
+    stated = console.ask(
+        "PATCH",
+        f"/api/v1/incidents/{incident['id']}",
+        {"event_grade": 4, "reason": "of the tests"},
+        {"If-Match": str(incident["version"])},
+    )
+    assert stated.status == 200, stated.content
 
 
 def _draw(connection: Connection) -> None:
@@ -137,6 +163,7 @@ def _draw(connection: Connection) -> None:
         f" {everywhere}",
         "INSERT INTO tile_shapes SELECT 'regions', 0, code, name, tier, parent, false, scope, ST_Transform(geom, 3857)"
         " FROM regions",
+        "INSERT INTO shadow_alerts SELECT 'r', 1, gen_random_uuid(), 's', code, scope, 1, now(), NULL, '{}' FROM cells",
         "INSERT INTO reading_positions SELECT now(), n, n, 118, 34, 'WGS84', 118, 34 FROM sensors",
     ):
         connection.execute(text(statement))
@@ -286,11 +313,18 @@ def test_the_web_process_may_write_what_people_do_and_nothing_else(filled: Runni
         ("object_grants", "DELETE"),
         ("deadlines", "UPDATE"),
         ("incidents", "UPDATE"),
+        ("incident_levels", "INSERT"),
+        ("alerts", "UPDATE"),
+        ("mutes", "INSERT"),
+        ("mutes", "UPDATE"),
         ("event_log", "INSERT"),
         ("sessions", "INSERT"),
         ("sessions", "DELETE"),
         ("idempotency_keys", "INSERT"),
         ("merge_jobs", "INSERT"),
+        ("rule_versions", "INSERT"),
+        ("rule_versions", "UPDATE"),
+        ("rule_steps", "INSERT"),
         ("idempotency_keys", "DELETE"),
     }
 
@@ -306,6 +340,13 @@ def test_the_web_process_may_write_what_people_do_and_nothing_else(filled: Runni
         "UPDATE accounts SET password = 'x'",
         "UPDATE account_grants SET scope = ''",
         "DELETE FROM ticket_steps",
+        "UPDATE alerts SET severity = 1",
+        "UPDATE alerts SET ended_at = now()",
+        "DELETE FROM alerts",
+        "UPDATE mutes SET ends_at = now() + interval '1 year'",
+        "DELETE FROM mutes",
+        "UPDATE incident_levels SET reason = 'another'",
+        "UPDATE alert_groups SET ended_at = now()",
         "UPDATE event_log SET data = '{}'",
         "DELETE FROM event_log",
         "TRUNCATE tickets",
@@ -362,7 +403,7 @@ def _names(items: list[dict[str, Any]]) -> set[str]:
     return {str(item.get("id") or item["code"]) for item in items}
 
 
-LISTS = ("tickets", "incidents", "alerts", "sensors", "cameras", "cells", "regions")
+LISTS = ("tickets", "incidents", "alerts", "mutes", "sensors", "cameras", "cells", "regions")
 
 
 @pytest.mark.parametrize("resource", LISTS)
@@ -384,7 +425,8 @@ def test_a_list_holds_the_countys_own_and_the_lists_of_all_counties_are_the_city
 
 
 @pytest.mark.parametrize("query", [
-    f"tickets?region={B}", f"incidents?region={B}", f"alerts?region={B}", f"sensors?region={B}", f"cameras?region={B}",
+    f"tickets?region={B}", f"incidents?region={B}", f"alerts?region={B}", f"mutes?region={B}",
+    f"sensors?region={B}", f"cameras?region={B}",
     f"cells?region={B}", f"tickets?region={IN_B}", "tickets?sensor=water-far", "alerts?source=water-far",
     "sensors?id=water-far",
     "cameras?id=32132200081326000002", "readings?sensor=water-far", "readings?sensor=water-far&since=2020-01-01T00:00:00Z",

@@ -32,7 +32,7 @@ export const LAYERS_OF: Record<LayerName, readonly string[]> = {
 }
 
 /** @param root the tier of the account's region: what lies above it is not the reader's ground and stays bare */
-export function cityStyle(description: MapDescription, origin: string, palette: Palette, inferred: string, root: Tier): StyleSpecification {
+export function cityStyle(description: MapDescription, palette: Palette, inferred: string, root: Tier): StyleSpecification {
   return {
     version: 8,
     'font-faces': {
@@ -41,7 +41,7 @@ export function cityStyle(description: MapDescription, origin: string, palette: 
         { url: chineseFace, 'unicode-range': ['U+0100-10FFFF'] },
       ],
     },
-    sources: sources(description, origin, palette),
+    sources: sources(description, palette),
     layers: [
       { id: 'ground', type: 'background', paint: { 'background-color': palette.ground } },
       land(palette, root),
@@ -62,15 +62,18 @@ function shiftOf(palette: Palette): number {
   return Math.log2(palette.text_px / TEXT_PX)
 }
 
-/** Where a layer's tiles are: the version is part of it, so that what was fetched once need never be asked for again. */
-export function tileAddress(description: MapDescription, origin: string, layer: TileLayer): string {
-  return `${origin}/tiles/${layer}/${description.layers[layer].version}/{z}/{x}/{y}.mvt`
+/**
+ * Where a layer's tiles are, by the door in ground.ts: the version is part of it, so that what was fetched once need never be
+ * asked for again.
+ */
+export function tileAddress(description: MapDescription, layer: TileLayer): string {
+  return `ground://tiles/${layer}/${description.layers[layer].version}/{z}/{x}/{y}.mvt`
 }
 
-function sources(description: MapDescription, origin: string, palette: Palette): StyleSpecification['sources'] {
+function sources(description: MapDescription, palette: Palette): StyleSpecification['sources'] {
   const tiles = (layer: TileLayer) => ({
     type: 'vector' as const,
-    tiles: [tileAddress(description, origin, layer)],
+    tiles: [tileAddress(description, layer)],
     maxzoom: TILES_TO_ZOOM,
     bounds: description.city_bounds,
   })

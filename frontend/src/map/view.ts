@@ -1,5 +1,5 @@
 /** The only door to MapLibre: the city as a map that shows tickets, alerts and devices, and tells what was clicked. */
-import { AJAXError, type GeoJSONSource, Map as MapLibre, Marker, NavigationControl, type VectorTileSource, setWorkerUrl } from 'maplibre-gl'
+import { type GeoJSONSource, Map as MapLibre, Marker, NavigationControl, type VectorTileSource, setWorkerUrl } from 'maplibre-gl'
 import type { Feature, GeoJsonProperties, Point } from 'geojson'
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?url'
 import 'maplibre-gl/dist/maplibre-gl.css'
@@ -7,6 +7,7 @@ import type { Alert, Bounds, Camera, Device, MapDescription, Severity, Ticket, T
 import { recolour, severityByCell } from './cells'
 import { viewCone } from './cone'
 import type { Hit } from './drill'
+import { onOutdated } from './ground'
 import { SHARPNESS, icons } from './icon'
 import type { LayerName } from './layer'
 import type { Palette } from './palette'
@@ -36,6 +37,7 @@ export class CityView {
   private readonly map: MapLibre
   private colours: ReadonlyMap<string, Severity> = new Map()
   private chosenCell: string | null = null
+  private readonly deaf: () => void
   /** Work that waits until the style is there; null afterwards. */
   private waiting: (() => void)[] | null = []
 
@@ -49,7 +51,7 @@ export class CityView {
   ) {
     this.map = new MapLibre({
       container: place,
-      style: cityStyle(description, location.origin, palette, words.inferred, root),
+      style: cityStyle(description, palette, words.inferred, root),
       bounds: description.bounds,
       fitBoundsOptions: { padding: this.padding() },
       minZoom: 6,
@@ -68,13 +70,12 @@ export class CityView {
     this.map.once('idle', () => listener.ready())
     this.map.on('click', (event) => this.click(event.point))
     this.map.on('mousemove', (event) => this.point(event.point))
-    this.map.on('error', (event) => {
-      if (event.error instanceof AJAXError && event.error.status === 404) listener.outdated()
-      else console.warn('map:', event.error.message)
-    })
+    this.map.on('error', (event) => console.warn('map:', event.error.message))
+    this.deaf = onOutdated(() => listener.outdated())
   }
 
   remove(): void {
+    this.deaf()
     this.waiting = []
     this.map.remove()
   }
@@ -84,7 +85,7 @@ export class CityView {
     this.later(() => {
       for (const layer of TILE_LAYERS) {
         const source = this.map.getSource<VectorTileSource>(layer)
-        const address = tileAddress(description, location.origin, layer)
+        const address = tileAddress(description, layer)
         if (source && source.tiles[0] !== address) source.setTiles([address])
       }
     })

@@ -39,7 +39,7 @@ def test_who_logs_in_is_told_who_he_is_and_where(running: RunningCity) -> None:
             "region": A,
             "region_name": f"县区{A}",
         },
-        "city": {"code": CITY, "name": "宿迁市"},
+        "city": {"code": CITY, "name": "宿迁市", "time_zone": "Asia/Shanghai"},
     }
     assert running.console(A).get(SESSION).json == answer.json
 
@@ -107,7 +107,11 @@ def test_without_a_session_there_is_nothing_to_see(running: RunningCity, path: s
 
 
 def test_the_login_page_may_know_the_citys_name(running: RunningCity) -> None:
-    assert Console(running.url).get("/api/v1/city").json == {"code": CITY, "name": "宿迁市"}
+    assert Console(running.url).get("/api/v1/city").json == {
+        "code": CITY,
+        "name": "宿迁市",
+        "time_zone": "Asia/Shanghai",
+    }
 
 
 def test_logging_out_ends_this_session_and_no_other(running: RunningCity) -> None:

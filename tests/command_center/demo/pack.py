@@ -24,7 +24,7 @@ def threshold_rules() -> list[dict[str, Any]]:
 
 def crosses(rule: dict[str, Any], value: float) -> int:
     """The severity that a value reaches, 0 for none."""
-    above = rule["direction"] == "above"
+    above = rule.get("direction", "above") == "above"
     reached = [
         level["severity"] for level in rule["levels"] if (value >= level["at"] if above else value <= level["at"])
     ]

@@ -8,6 +8,7 @@ from command_center.demo.catalogue import KNOWN_GAUGE, PICTURE_QUANTITIES, DemoC
 from command_center.demo.city import DemoCity
 from gis.region import covers
 from ingest.sensor import SENSOR_ID, Sensor
+from tests.command_center.demo.pack import rules
 from video.camera import Camera
 
 
@@ -24,9 +25,12 @@ def test_ids_are_unique_and_fit_a_topic(catalogue: DemoCatalogue) -> None:
     assert len({sensor.name for sensor in catalogue.sensors}) == len(ids)
 
 
-def test_every_sensor_and_camera_stands_strictly_inside_its_cell(city: DemoCity, catalogue: DemoCatalogue) -> None:
+def test_every_sensor_and_camera_that_stands_still_is_strictly_inside_its_cell(
+    city: DemoCity, catalogue: DemoCatalogue
+) -> None:
     cells = {place.region.code: place for place in city.cells}
-    things: list[Sensor | Camera] = [*catalogue.sensors, *catalogue.cameras]
+    things: list[Sensor | Camera] = [*(s for s in catalogue.sensors if "hazmat_speed" not in s.quantities)]
+    things += catalogue.cameras
     for thing in things:
         place = cells[thing.cell]
         assert thing.lng is not None
@@ -57,6 +61,29 @@ def test_the_known_gauge_measures_water_in_xiangli(catalogue: DemoCatalogue) -> 
     assert gauge.name.startswith("项里街道 积水监测")
 
 
+def test_vehicles_have_a_home_but_no_place(city: DemoCity, catalogue: DemoCatalogue) -> None:
+    homes = {place.region.code: place.region.scope for place in city.cells}
+    vehicles = [sensor for sensor in catalogue.sensors if sensor.lng is None]
+    assert [vehicle.id for vehicle in vehicles] == [f"demo-hazmat-00{n}" for n in range(1, 7)]
+    assert all(vehicle.scope == homes[vehicle.cell] and vehicle.lat is None for vehicle in vehicles)
+
+
+def test_what_rules_compare_stands_in_one_cell(catalogue: DemoCatalogue) -> None:
+    sensors = {sensor.id: sensor for sensor in catalogue.sensors}
+    pairs = [pair for rule in rules() for pair in rule.get("pairs", ())]
+    assert len(pairs) >= 5
+    for pair in pairs:
+        assert sensors[pair["a"]].cell == sensors[pair["b"]].cell
+        assert sensors[pair["a"]].quantities == sensors[pair["b"]].quantities
+
+
+def test_later_kinds_leave_the_earlier_ones_their_numbers(catalogue: DemoCatalogue) -> None:
+    numbers = {sensor.id: sensor.n for sensor in catalogue.sensors}
+    assert (numbers[KNOWN_GAUGE], numbers["demo-rain-001"], numbers["demo-parking-100"]) == (1, 261, 2000)
+    assert [sensor.quantities for sensor in catalogue.sensors[2000:2003]] == [PICTURE_QUANTITIES] * 3
+    assert numbers["demo-main-001"] == 2004
+
+
 def test_a_camera_has_a_twenty_digit_code_of_the_national_layout(catalogue: DemoCatalogue) -> None:
     ids = [camera.id for camera in catalogue.cameras]
     assert len(set(ids)) == len(ids)
@@ -82,7 +109,7 @@ def test_accounts_make_one_chain_in_every_county_down_to_a_grid(city: DemoCity, 
     accounts = demo_accounts(city)
     assert accounts == catalogue.accounts
     assert Counter(account.tier for account in accounts) == {
-        "city": 1,
+        "city": 2,
         "county": 9,
         "township": 9,
         "village": 9,

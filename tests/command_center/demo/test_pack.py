@@ -53,7 +53,7 @@ def test_threshold_rules_name_known_quantities_and_rise_in_severity() -> None:
         assert severities == sorted(set(severities)), rule["id"]
         assert set(severities) <= {1, 2, 3, 4}
         bounds = [level["at"] for level in rule["levels"]]
-        above = rule["direction"] == "above"
+        above = rule.get("direction", "above") == "above"
         assert bounds == sorted(set(bounds), reverse=not above), rule["id"]
         assert rule["clear"] < bounds[0] if above else rule["clear"] > bounds[0], rule["id"]
 

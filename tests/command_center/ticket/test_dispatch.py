@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
 
-from command_center.ticket.dispatch import BadDispatchTable, DispatchTable, open_ticket, read, ticket_id
+from command_center.ticket.dispatch import (
+    BadDispatchTable,
+    DispatchTable,
+    OpenDeadline,
+    open_ticket,
+    read,
+    shifts,
+    ticket_id,
+)
 from command_center.ticket.ticket import Move, Status
+from command_center.work_calendar import StatedDay, WorkCalendar
 from tests.command_center.ticket.opened import CELL, INCIDENT, NOW, TABLE, TREE, alert, desk
 
 SOURCE = {"text": "a test", "confidence": "unverified"}
@@ -31,6 +41,10 @@ def limit(hours: Any, **changes: Any) -> dict[str, Any]:
     return {"hours": hours, "clock": "continuous", "source": SOURCE} | changes
 
 
+def office(*spans: str, ends: str = "same_time") -> dict[str, Any]:
+    return {"spans": list(spans), "working_day_ends": ends, "source": SOURCE}
+
+
 def parsed(**changes: Any) -> DispatchTable:
     return read(yaml.safe_dump(table(**changes)))
 
@@ -40,6 +54,57 @@ def parsed(**changes: Any) -> DispatchTable:
 )
 def test_a_category_s_own_limit_wins_over_that_of_the_severity(severity: int, category: str, hours: float) -> None:
     assert parsed().due_at(category, severity, NOW) == NOW + timedelta(hours=hours)
+
+
+FRIDAY = datetime(2026, 11, 27, 16, tzinfo=ZoneInfo("Asia/Shanghai"))
+
+
+@pytest.mark.parametrize(
+    ("line", "until"),
+    [
+        (limit(20), "2026-11-28T12:00"),
+        (limit(4, clock="working_hours"), "2026-11-30T10:00"),
+        ({"days": 2, "clock": "working_days", "source": SOURCE}, "2026-12-01T16:00"),
+        ({"days": 2, "clock": "natural_days", "source": SOURCE}, "2026-11-29T16:00"),
+    ],
+)
+def test_a_line_may_count_by_any_of_the_four_clocks(line: dict[str, Any], until: str) -> None:
+    found = parsed(by_category={"dust": line}).due_at("dust", 1, FRIDAY)
+    assert found == datetime.fromisoformat(until).replace(tzinfo=FRIDAY.tzinfo)
+
+
+def test_the_city_s_own_office_hours_and_calendar_are_what_working_time_is_counted_by() -> None:
+    line = limit(4, clock="working_hours")
+    early = parsed(by_category={"dust": line}, office_hours=office("07:30-11:30", "13:30-17:00"))
+    assert early.due_at("dust", 1, FRIDAY) == datetime(2026, 11, 30, 10, 30, tzinfo=FRIDAY.tzinfo)
+    saturday = StatedDay(date(2026, 11, 28), is_workday=True, source="notice", verified=True)
+    on = early.on(WorkCalendar((saturday,)))
+    assert on.due_at("dust", 1, FRIDAY) == datetime(2026, 11, 28, 10, 30, tzinfo=FRIDAY.tzinfo)
+
+
+def test_the_last_working_day_is_whole_where_the_table_says_so() -> None:
+    line = {"days": 1, "clock": "working_days", "source": SOURCE}
+    hours = office("08:00-12:00", "14:00-18:00", ends="closing")
+    found = parsed(by_category={"dust": line}, office_hours=hours).due_at("dust", 1, FRIDAY)
+    assert found == datetime(2026, 11, 30, 18, tzinfo=FRIDAY.tzinfo)
+
+
+def test_a_new_calendar_names_the_deadlines_it_moves_and_keeps_what_each_was_given() -> None:
+    offered = parsed(by_category={"dust": limit(4, clock="working_hours")})
+    raised = datetime(2026, 11, 30, 9, tzinfo=FRIDAY.tzinfo)
+    deadlines = [
+        OpenDeadline(UUID(int=1), "T1", "dust", 1, FRIDAY, offered.due_at("dust", 1, FRIDAY)),
+        OpenDeadline(UUID(int=2), "T2", "dust", 1, FRIDAY, raised),  # 3 of its 4 hours: it was raised once
+        OpenDeadline(UUID(int=3), "T3", "flood", 1, FRIDAY, offered.due_at("flood", 1, FRIDAY)),
+        OpenDeadline(UUID(int=4), "T4", "dust", 1, FRIDAY, FRIDAY + timedelta(hours=1)),
+    ]
+    saturday = StatedDay(date(2026, 11, 28), is_workday=True, source="notice", verified=True)
+    found = shifts(deadlines, offered, WorkCalendar((saturday,)))
+    assert [(shift.deadline.number, shift.due_at.astimezone(FRIDAY.tzinfo).isoformat()) for shift in found] == [
+        ("T1", "2026-11-28T10:00:00+08:00"),
+        ("T2", "2026-11-28T09:00:00+08:00"),
+    ]
+    assert shifts(deadlines, offered, WorkCalendar()) == []
 
 
 BAD: list[tuple[str, str]] = [
@@ -59,6 +124,17 @@ BAD: list[tuple[str, str]] = [
     (yaml.safe_dump(table(by_category={"a": limit(float("inf"))})), "hours"),
     (yaml.safe_dump(table(by_category={"a": limit(1e300)})), "hours"),
     (yaml.safe_dump(table(by_category={"a": limit(1, clock="office")})), "clock"),
+    (yaml.safe_dump(table(by_category={"a": limit(1, clock="working_days")})), "clock working_days counts in days"),
+    (yaml.safe_dump(table(by_category={"a": limit(1, days=1)})), "clock continuous counts in hours"),
+    (yaml.safe_dump(table(by_category={"a": limit(None, clock="natural_days", days=367)})), "days"),
+    (yaml.safe_dump(table(by_category={"a": limit(None)})), "it needs `hours`"),
+    (yaml.safe_dump(table(office_hours=office("08:00-12:00", "11:00-18:00"))), "office hours must be"),
+    (yaml.safe_dump(table(office_hours=office())), "office hours must be"),
+    (yaml.safe_dump(table(office_hours=office("8-12"))), "spans"),
+    (yaml.safe_dump(table(office_hours=office("08:00-24:00"))), "spans"),
+    (yaml.safe_dump(table(office_hours=office("08:00-12:00", ends="sometime"))), "working_day_ends"),
+    (yaml.safe_dump(table(warning={"amber_left": 0.2, "red_left": 0.5, "source": SOURCE})), "red comes after amber"),
+    (yaml.safe_dump(table(warning={"amber_left": 1, "red_left": 0.5, "source": SOURCE})), "amber_left"),
     (yaml.safe_dump(table(by_category={"a": {"hours": 1, "clock": "continuous"}})), "source"),
     (yaml.safe_dump(table(by_category={"a": limit(1, note="x")})), "note"),
 ]
@@ -103,3 +179,10 @@ def test_the_shipped_table_gives_the_graver_ticket_less_time() -> None:
     due = [TABLE.due_at("nothing of its own", severity, NOW) for severity in (1, 2, 3, 4)]
     assert due == sorted(due, reverse=True)
     assert TABLE.due_at("waterlogging", 1, NOW) == NOW + timedelta(hours=2)
+
+
+def test_the_shipped_table_counts_office_hours_where_the_published_limit_does() -> None:
+    for category in ("dust", "fire_lane"):
+        assert TABLE.due_at(category, 4, FRIDAY) == FRIDAY + timedelta(hours=2)
+        late = FRIDAY + timedelta(hours=1)
+        assert TABLE.due_at(category, 4, late) == datetime(2026, 11, 30, 9, tzinfo=FRIDAY.tzinfo)
