@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import msgspec
 from flask import Flask, Response
@@ -27,7 +28,9 @@ import command_center.api.ticket
 from command_center import websocket
 from command_center.api import problem
 from command_center.api.asking import Server, keep, wall_clock
+from command_center.city import dispatch_table
 from command_center.push import Push
+from command_center.ticket.clock import Offices
 from config.database import assert_bound_by_row_security, assert_durable, web_engine
 from config.settings import Settings
 from gis.region import RegionTree
@@ -79,7 +82,8 @@ def make_app(
         root = load_root(connection)
     if root is None:
         raise NoCity("the database has no city: fill it first, for example with `command-center seed --demo`")
-    server = Server(settings, engine, clock, root, RegionTree({}), Catalogue({}, {}), log)
+    dispatch = dispatch_table(settings.city, Offices(ZoneInfo(settings.time_zone)))
+    server = Server(settings, engine, clock, root, RegionTree({}), Catalogue({}, {}), dispatch, log)
     server.read_ground()
     app = OpenAPI(
         __name__,

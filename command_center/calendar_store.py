@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Boolean, Column, Connection, Date, Table, Text, select, text
+from sqlalchemy import Boolean, Column, Connection, Date, Table, Text, select
 from sqlalchemy.dialects.postgresql import insert
 
-from command_center.ticket.dispatch import OpenDeadline
 from command_center.work_calendar import StatedDay, WorkCalendar
 from config.database import metadata
 from gis.store import imports
@@ -43,14 +42,3 @@ def store_calendar(connection: Connection, stated: Sequence[StatedDay], file: st
     connection.execute(upsert.on_conflict_do_update(index_elements=["day"], set_=changed), rows)
     record = {"what": "calendar", "file": file, "digest": digest, "datum": "", "rows": len(rows), "notices": []}
     connection.execute(imports.insert(), record | {"imported_at": now})
-
-
-def open_deadlines(connection: Connection) -> list[OpenDeadline]:
-    """Every deadline that has not come yet, the next one first."""
-    found = connection.execute(
-        text(
-            "SELECT t.id, t.number, t.category, t.severity, t.opened_at, d.due_at FROM deadlines d"
-            " JOIN tickets t ON t.id = d.ticket WHERE d.done_at IS NULL ORDER BY d.due_at, t.id"
-        )
-    )
-    return [OpenDeadline(*row) for row in found]

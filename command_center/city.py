@@ -16,9 +16,10 @@ import yaml
 from sqlalchemy import Connection, Engine
 
 from command_center.calendar_store import load_calendar
-from command_center.ticket import dispatch
+from command_center.ticket import dispatch, routing
 from command_center.ticket.clock import DEFAULT_OFFICES, Offices
 from command_center.ticket.dispatch import BadDispatchTable, DispatchTable
+from command_center.ticket.routing import BadRoutingTable, RoutingTable
 from command_center.work_calendar import WorkCalendar
 from config.settings import BadSetting
 from gis.locate import Cells, homes
@@ -178,6 +179,17 @@ def dispatch_table(pack: str, offices: Offices = DEFAULT_OFFICES) -> DispatchTab
         return dispatch.read(_pack(pack).joinpath("dispatch.yaml").read_text("utf-8"), offices=offices)
     except BadDispatchTable as problem:
         raise BadSetting(f"config/{pack}/dispatch.yaml: {problem}") from None
+
+
+def routing_table(pack: str) -> RoutingTable:
+    """The routing table of a data pack. Raises BadSetting."""
+    file = _pack(pack).joinpath("routing.yaml")
+    if not file.is_file():
+        raise BadSetting(f"CC_CITY={pack}: config/{pack}/routing.yaml is missing")
+    try:
+        return routing.read(file.read_text("utf-8"))
+    except (BadRoutingTable, UnicodeDecodeError) as problem:
+        raise BadSetting(f"config/{pack}/routing.yaml: {problem}") from None
 
 
 def read_quantities(pack: str) -> list[Quantity]:

@@ -9,9 +9,15 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from command_center.account.account import Account
+from command_center.event.event import Event
 from command_center.incident import incident as incidents
 from command_center.incident import store as incident_store
 from command_center.incident.incident import Incident
+from command_center.move import Practice
+from command_center.ticket import store as ticket_store
+from command_center.ticket import ticket as tickets
+from command_center.ticket.deadline import graded
+from config.database import widen
 from rules.life import TierTooLow
 
 LEVEL_TIERS = ("city", "county")
@@ -46,8 +52,9 @@ def state_levels(
     reason: str,
     version: int,
     now: datetime,
-) -> Incident:
-    """Write levels; returns the incident after it. What ``levels`` does not name stays.
+    city: Practice,
+) -> list[Event]:
+    """Write levels; returns the events to append, the incident's first. What ``levels`` does not name stays.
 
     Raises NoSuchIncident, TierTooLow, BadLevels, StaleIncident or NoStatutoryColour.
     """
@@ -64,4 +71,19 @@ def state_levels(
         raise BadLevels("a level needs a reason")
     after = incidents.levelled(before, levels)
     incident_store.save_levels(connection, after, account.username, account.name, reason.strip(), now)
-    return after
+    told = [incidents.event_of(after)]
+    if after.event_grade != before.event_grade:
+        told += _reported(connection, after, city, now)
+    return told
+
+
+def _reported(connection: Connection, incident: Incident, city: Practice, now: datetime) -> list[Event]:
+    """The grade of an event starts the clock of reporting it upwards, on the incident's ticket."""
+    widen(connection, city.tree.root.scope)
+    ticket = ticket_store.load_tickets(connection, [incident.ticket])[incident.ticket]
+    step = graded(ticket, incident.event_grade, city.dispatch, now)
+    if step is None:
+        return []
+    after = tickets.after(ticket, step)
+    ticket_store.move_ticket(connection, ticket, after, step)
+    return [tickets.event_of(after, ticket)]

@@ -209,7 +209,7 @@ class Push:
 def snapshot(connection: Any) -> dict[str, Any]:
     """What is open in the connection's scope: tickets, incidents and alerts newest first, notices oldest first."""
     tickets, incidents, alerts = ticket_store.tickets, incident_store.incidents, rule_store.alerts
-    open_tickets = tickets.select().where(tickets.c.status != "closed").order_by(tickets.c.opened_at.desc())
+    open_tickets = tickets.select().where(tickets.c.closed_at.is_(None)).order_by(tickets.c.opened_at.desc())
     open_incidents = incidents.select().where(incidents.c.status == "open").order_by(incidents.c.opened_at.desc())
     open_alerts = alerts.select().where(alerts.c.ended_at.is_(None)).order_by(alerts.c.raised_at.desc())
     return {

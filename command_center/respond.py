@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -17,8 +17,9 @@ from command_center.incident.incident import Incident
 from command_center.shown import alert_event, notice_event
 from command_center.ticket import store as ticket_store
 from command_center.ticket import ticket as tickets
+from command_center.ticket.decide import machine_step
 from command_center.ticket.dispatch import DispatchTable, first_holder, open_ticket, ticket_id
-from command_center.ticket.ticket import Move, Status, Step, Ticket
+from command_center.ticket.ticket import UNFILED, Move, Status, Step, Ticket
 from gis.region import TIERS, RegionTree, code_of
 from rules import group_store, mute_store
 from rules.alert import Alert, AlertChange, Change
@@ -246,9 +247,12 @@ def _raise_ticket(response: _Response, incident: Incident, city: Practice, now: 
     before = response.tickets[incident.ticket]
     desk = first_holder(city.tree, incident.cell, incident.severity, city.dispatch)
     goes_up = before.status is Status.FILED and TIERS.index(desk.tier) < TIERS.index(before.holder.tier)
-    due_at = min(before.due_at, city.dispatch.due_at(incident.category, incident.severity, now))
-    facts = {"severity": incident.severity, "title": incident.title, "title_en": incident.title_en, "due_at": due_at}
-    step = tickets.machine_step(before, Move.RAISE, now, holder=desk if goes_up else None, **facts)
+    limit = city.dispatch.limit(incident.category, incident.severity)
+    clock = city.dispatch.counted(now, limit)
+    facts: dict[str, Any] = {"severity": incident.severity, "title": incident.title, "title_en": incident.title_en}
+    if clock["due_at"] < before.due_at and before.status not in UNFILED | {Status.SUSPENDED}:
+        facts |= clock | {"limit": limit}
+    step = machine_step(before, Move.RAISE, city.dispatch, now, holder=desk if goes_up else None, **facts)
     response.tickets[incident.ticket] = after = tickets.after(before, step)
     response.raised.append((before, after, step))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 from structlog.stdlib import BoundLogger
 
+from command_center.audit import audit_deadlines
 from command_center.calendar_store import load_calendar
 from command_center.city import Desk, dispatch_table, inhibitions
 from command_center.city import grouping as read_grouping
@@ -22,12 +23,13 @@ from command_center.respond import begin_mute, release, tell_group
 from command_center.ticket import store as ticket_store
 from command_center.ticket import ticket as tickets
 from command_center.ticket.clock import Offices
-from command_center.ticket.ticket import Move, Status
+from command_center.ticket.deadline import acted, recounted
+from command_center.ticket.ticket import Step, Ticket
 from config.database import worker_engine
 from gis.region_store import apply_parentage
 from gis.store import load_regions
 from gis.tiles import redraw_stale
-from gis.version_store import take_effect
+from gis.version_store import ground_mark, take_effect
 from ingest.store import ensure_partitions
 from rules import group_store, mute_store
 from rules.group import Grouping
@@ -35,16 +37,16 @@ from rules.store import claim_freed
 
 Work = Callable[[Engine, datetime], None]
 ReadDesk = Callable[[Connection], Desk]
-LEASE = timedelta(seconds=30)
 _CLAIMED = 100
 _TICK_S = 1
+_AUDIT_S = 20
 _PARENTAGE_S = 60
 _PARTITIONS_S = 3600
 
 
 def run_scheduler(database_url: str, zone: ZoneInfo, pack: str, log: BoundLogger, stop: threading.Event) -> None:
     """Until ``stop`` is set. ``zone`` says which day it is in the city, ``pack`` names its data pack. Raises BadSetting."""
-    alert_works = _alert_works(pack, zone)
+    desk_works = _desk_works(pack, zone, log)
     engine = worker_engine(database_url, pool_size=4)
     scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
     now = datetime.now(UTC)
@@ -68,8 +70,7 @@ def run_scheduler(database_url: str, zone: ZoneInfo, pack: str, log: BoundLogger
 
     works = (
         (_beat, _TICK_S),
-        (fire_deadlines, _TICK_S),
-        *((work, _TICK_S) for work in alert_works),
+        *desk_works,
         (bring_into_force, _TICK_S),
         (draw, _TICK_S),
         (run_due_merges, _TICK_S),
@@ -87,12 +88,43 @@ def run_scheduler(database_url: str, zone: ZoneInfo, pack: str, log: BoundLogger
         engine.dispose()
 
 
-def _alert_works(pack: str, zone: ZoneInfo) -> tuple[Work, ...]:
-    """What is done for alerts each second, by the tables of a data pack."""
+def _desk_works(pack: str, zone: ZoneInfo, log: BoundLogger) -> tuple[tuple[Work, float], ...]:
+    """What is done for tickets and alerts, and how often, by the tables of a data pack."""
     dispatch, kept_quiet, groups = dispatch_table(pack, Offices(zone)), inhibitions(pack), read_grouping(pack)
 
+    kept: dict[str, Desk] = {}
+
     def desk(connection: Connection) -> Desk:
-        return Desk(load_regions(connection), dispatch.on(load_calendar(connection)), zone, kept_quiet, groups)
+        # The regions of a large city take a second to read: once a state of the ground, not once a deadline.
+        mark = ground_mark(connection)
+        if mark not in kept:
+            kept.clear()
+            table = dispatch.on(load_calendar(connection))
+            kept[mark] = Desk(load_regions(connection), table, zone, kept_quiet, groups)
+        return kept[mark]
+
+    def deadlines(engine: Engine, now: datetime) -> None:
+        fire_deadlines(engine, now, desk)
+
+    def audit(engine: Engine, now: datetime) -> None:
+        for finding in audit_deadlines(engine, now, lambda connection: desk(connection).tree):
+            log.error(
+                "the deadlines of a ticket were not in order",
+                ticket=finding.number,
+                what=finding.what,
+                missing=finding.missing,
+                stray=finding.stray,
+            )
+
+    counted: list[str] = []
+
+    def recount(engine: Engine, now: datetime) -> None:
+        # At the start too: a newer library may have brought the holidays of a year.
+        with engine.connect() as connection:
+            mark = ground_mark(connection)
+        if counted != [mark]:
+            recount_deadlines(engine, now, desk)
+            counted[:] = [mark]
 
     def mutes(engine: Engine, now: datetime) -> None:
         begin_mutes(engine, now, groups)
@@ -104,23 +136,50 @@ def _alert_works(pack: str, zone: ZoneInfo) -> tuple[Work, ...]:
         if groups is not None:
             tell_groups(engine, now, groups)
 
-    return mutes, releases, notices
+    often = (deadlines, recount, mutes, releases, notices)
+    return (*((work, _TICK_S) for work in often), (audit, _AUDIT_S))
 
 
-def fire_deadlines(engine: Engine, now: datetime) -> None:
-    """Mark tickets whose time is up. A lease that ends unfinished is claimed again; a deadline is done once."""
-    with engine.begin() as connection:
-        due = ticket_store.claim_deadlines(connection, now, now + LEASE, _CLAIMED)
-    for ticket in due:
+def fire_deadlines(engine: Engine, now: datetime, desk: ReadDesk) -> None:
+    """Do what tickets whose deadlines have come are due to do by themselves. Claimed and done in one transaction, so that what
+    a killed scheduler had begun is as if it never was, and what it had committed is not done again.
+    """
+    while True:
         with engine.begin() as connection:
-            found = ticket_store.load_tickets(connection, [ticket])[ticket]
-            ticket_store.end_deadline(connection, ticket, now)
-            if found.status is Status.CLOSED or found.overdue_at is not None:
-                continue
-            step = tickets.machine_step(found, Move.OVERDUE, now)
-            after = tickets.after(found, step)
-            ticket_store.move_ticket(connection, found, after, step)
-            event_log.append(connection, [tickets.event_of(after, found)])
+            due = ticket_store.claim_due(connection, now, _CLAIMED)
+            if not due:
+                return
+            city = desk(connection)
+            moved = [(ticket, *acted(ticket, city.tree, city.dispatch, now)) for ticket in due]
+            # A row that came before its ticket says so is put right, not fired.
+            ticket_store.replace_deadlines(connection, [ticket for ticket, _, steps in moved if not steps])
+            _advance(connection, [one for one in moved if one[2]])
+
+
+def _advance(connection: Connection, moved: Sequence[tuple[Ticket, Ticket, list[Step]]]) -> None:
+    ticket_store.advance_tickets(connection, moved)
+    event_log.append(connection, [tickets.event_of(after, before) for before, after, _ in moved])
+
+
+def recount_deadlines(engine: Engine, now: datetime, desk: ReadDesk) -> int:
+    """Count every open ticket's working time by the calendar as it is now: a year's holidays have been published, or a day was
+    stated. Returns how many moved.
+    """
+    count, last = 0, None
+    while True:
+        with engine.begin() as connection:
+            page = ticket_store.open_after(connection, last, _CLAIMED)
+            if not page:
+                return count
+            last = page[-1].place.id
+            city = desk(connection)
+            moved = [
+                (ticket, tickets.after(ticket, step), [step])
+                for ticket in page
+                if (step := recounted(ticket, city.dispatch, now)) is not None
+            ]
+            _advance(connection, moved)
+            count += len(moved)
 
 
 def begin_mutes(engine: Engine, now: datetime, grouping: Grouping | None) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from command_center.standard.sheet import Reading, Sheet
     from command_center.standard.standard import Standard
-    from command_center.ticket.dispatch import Shift
+    from command_center.ticket.ticket import Ticket
     from command_center.work_calendar import StatedDay, WorkCalendar
 
 _FILE = click.Path(path_type=Path)
@@ -113,7 +113,7 @@ def state_calendar(file: Path | None, dry_run: bool) -> None:
         if file is None:
             click.echo(f"{len(before.stated)} days stated")
         else:
-            moved = _shifts(engine, settings, before, after)
+            moved = _shifts(engine, settings, after)
             if not dry_run:
                 with engine.begin() as connection:
                     store_calendar(connection, stated, file.name, _digest(file), datetime.now(UTC))
@@ -176,26 +176,32 @@ def _stated_days(file: Path) -> tuple[StatedDay, ...]:
         raise BadSetting(f"{file}: {problem}") from None
 
 
-def _shifts(engine: Engine, settings: Settings, before: WorkCalendar, after: WorkCalendar) -> list[Shift]:
-    from command_center.calendar_store import open_deadlines
+def _shifts(engine: Engine, settings: Settings, after: WorkCalendar) -> list[tuple[Ticket, datetime]]:
+    """Open tickets whose time would end elsewhere by a calendar, and where."""
     from command_center.city import dispatch_table
     from command_center.ticket.clock import Offices
-    from command_center.ticket.dispatch import shifts
+    from command_center.ticket.deadline import recounted
+    from command_center.ticket.store import open_tickets
 
-    table = dispatch_table(settings.city, Offices(ZoneInfo(settings.time_zone), calendar=before))
+    table = dispatch_table(settings.city, Offices(ZoneInfo(settings.time_zone), calendar=after))
     with engine.connect() as connection:
-        deadlines = open_deadlines(connection)
-    return shifts(deadlines, table, after)
+        found = open_tickets(connection)
+    steps = ((ticket, recounted(ticket, table, datetime.now(UTC))) for ticket in found)
+    return [(ticket, step.facts["due_at"]) for ticket, step in steps if step is not None and "due_at" in step.facts]
 
 
-def _say(stated: Sequence[StatedDay], moved: Sequence[Shift], zone: ZoneInfo, *, dry_run: bool) -> None:
+def _say(
+    stated: Sequence[StatedDay], moved: Sequence[tuple[Ticket, datetime]], zone: ZoneInfo, *, dry_run: bool
+) -> None:
     would = "would be stated" if dry_run else "stated"
     click.echo(f"{len(stated)} days {would}; {len(moved)} open deadlines lie elsewhere by this calendar")
-    for shift in moved[:_SAID]:
-        was, becomes = (at.astimezone(zone) for at in (shift.deadline.due_at, shift.due_at))
-        click.echo(f"{shift.deadline.number}: {was:%Y-%m-%d %H:%M} becomes {becomes:%Y-%m-%d %H:%M}")
+    for ticket, due_at in moved[:_SAID]:
+        was, becomes = (at.astimezone(zone) for at in (ticket.due_at, due_at))
+        click.echo(f"{ticket.place.number}: {was:%Y-%m-%d %H:%M} becomes {becomes:%Y-%m-%d %H:%M}")
     if len(moved) > _SAID:
         click.echo(f"… and {len(moved) - _SAID} more")
+    if moved and not dry_run:
+        click.echo("the scheduler moves them now, each by a step in its trail")
 
 
 def _warn(calendar: WorkCalendar, today: date) -> None:

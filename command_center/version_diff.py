@@ -12,7 +12,7 @@ def touched(connection: Connection, cells: Sequence[str]) -> dict[str, list[dict
     """Open ``tickets`` born in these cells or held there, and ``accounts`` whose region is one of them."""
     tickets = connection.execute(
         text(
-            "SELECT number, cell, status, holder ->> 'region' AS holder FROM tickets WHERE status <> 'closed'"
+            "SELECT number, cell, status, holder ->> 'region' AS holder FROM tickets WHERE closed_at IS NULL"
             " AND (cell = ANY (:cells) OR holder ->> 'region' = ANY (:cells)) ORDER BY number"
         ),
         {"cells": list(cells)},

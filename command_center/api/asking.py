@@ -15,6 +15,8 @@ from structlog.stdlib import BoundLogger
 
 from command_center.account.account import Account, NotLoggedIn
 from command_center.account.store import account_of
+from command_center.calendar_store import load_calendar
+from command_center.ticket.dispatch import DispatchTable
 from config.database import scoped
 from config.settings import Settings
 from gis.region import Region, RegionTree
@@ -51,6 +53,7 @@ class Server:
     root: Region
     tree: RegionTree
     catalogue: Catalogue
+    dispatch: DispatchTable
     log: BoundLogger
     consoles: Consoles | None = None
     mark: str = ""
@@ -62,6 +65,8 @@ class Server:
             if mark == self.mark:
                 return False
             tree, catalogue = load_regions(connection), load_catalogue(connection)
+            calendar = load_calendar(connection)
+        self.dispatch = self.dispatch.on(calendar)
         self.root, self.tree, self.catalogue, self.mark = tree.root, tree, catalogue, mark
         return True
 

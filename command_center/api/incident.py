@@ -10,12 +10,12 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
-from command_center.api.asking import account, now, sight
+from command_center.api.asking import account, now, server, sight
 from command_center.api.once import Made, once
 from command_center.api.paging import Page, listed, narrowed
 from command_center.api.region import below
 from command_center.incident import store as incident_store
-from command_center.incident.incident import LEVELS, event_of, shown
+from command_center.incident.incident import LEVELS, shown
 from command_center.level_move import NoSuchIncident, VersionMissing, state_levels
 
 blueprint = APIBlueprint("incidents", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="incidents")])
@@ -113,8 +113,8 @@ def patch_incident(path: IncidentPath, body: LevelsBody, header: LevelsHeader) -
     levels = body.model_dump(include=body.model_fields_set & set(LEVELS))
 
     def work(connection: Connection) -> Made:
-        after = state_levels(connection, account(), path.id, levels, body.reason, version, now())
-        return Made(shown(after), [event_of(after)])
+        events = state_levels(connection, account(), path.id, levels, body.reason, version, now(), server())
+        return Made(events[0].data, events)
 
     # A repeat finds another version: it needs no key of its own.
     return once(None, "", work)

@@ -21,7 +21,8 @@ from command_center.level_move import BadLevels, NoSuchIncident, StaleIncident, 
 from command_center.move import NoSuchTicket, OutOfDate
 from command_center.rule_move import NotOfTheCity
 from command_center.shown import shown_alert
-from command_center.ticket.ticket import IllegalMove, NoSuchTarget, NotYours, ReasonMissing, shown
+from command_center.ticket.decide import BadWish, IllegalMove, NoSuchTarget, NotYours, ReasonMissing
+from command_center.ticket.ticket import shown
 from gis.tiles import NoSuchTile
 from rules.life import ImpossibleMove, TierTooLow
 from rules.mute import BadMute
@@ -38,6 +39,7 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     IllegalMove: (409, "Not possible from here"),
     NoSuchTarget: (422, "No such target"),
     ReasonMissing: (422, "A reason is needed"),
+    BadWish: (422, "Something is missing"),
     BadCursor: (422, "Bad cursor"),
     KeyReused: (422, "Idempotency key used before"),
     NotOfTheCity: (403, "Not yours to write"),

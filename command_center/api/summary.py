@@ -22,11 +22,12 @@ AWAY_S: Final = 10.0
 
 _FIGURES = """
 SELECT domain,
-  count(*) FILTER (WHERE status <> 'closed') AS open,
+  count(*) FILTER (WHERE closed_at IS NULL) AS open,
   count(*) FILTER (WHERE opened_at >= date_trunc('day', :now AT TIME ZONE :zone) AT TIME ZONE :zone) AS today,
-  count(*) FILTER (WHERE status <> 'closed' AND due_at < :now) AS overdue
+  count(*) FILTER (WHERE closed_at IS NULL AND (overdue_at IS NOT NULL
+    OR due_at < :now AND status NOT IN ('handled', 'checking', 'suspended', 'reported', 'verifying'))) AS overdue
 FROM tickets
-WHERE (status <> 'closed' OR opened_at >= date_trunc('day', :now AT TIME ZONE :zone) AT TIME ZONE :zone) AND {within}
+WHERE (closed_at IS NULL OR opened_at >= date_trunc('day', :now AT TIME ZONE :zone) AT TIME ZONE :zone) AND {within}
 GROUP BY domain"""
 
 _TREND = """

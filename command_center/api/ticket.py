@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Literal
+from typing import Any, Final
 from uuid import UUID
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from sqlalchemy import Connection
 
 from command_center.account.account import Account
 from command_center.api.asking import account, now, server, sight
 from command_center.api.paging import Page, listed, narrowed
 from command_center.api.region import below
 from command_center.idempotency import earlier_answer, keep_answer
-from command_center.move import NoSuchTicket, Wish, make_move, tell
+from command_center.move import NoSuchTicket, make_move, tell
+from command_center.standard.store import standard_of
 from command_center.ticket import store as ticket_store
 from command_center.ticket import ticket as tickets
-from command_center.ticket.ticket import Move, Step, Ticket
+from command_center.ticket.decide import BadWish, Wish, offers
+from command_center.ticket.table import TRANSITIONS, Who
+from command_center.ticket.ticket import Cause, Filing, Move, Step, Ticket
 
 blueprint = APIBlueprint("tickets", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="tickets")])
 
-_People = Literal["dispatch", "accept", "return", "finish", "rework", "close"]
+_PEOPLE: Final = sorted({move for (_, move), transition in TRANSITIONS.items() if transition.who != {Who.SYSTEM}})
 
 
 class TicketQuery(Page):
@@ -33,7 +37,7 @@ class TicketQuery(Page):
     domain: str | None = None
     sensor: str | None = Field(None, description="the sensor or camera whose signal opened it")
     since: AwareDatetime | None = Field(None, description="opened at or after, RFC 3339")
-    open: bool | None = Field(None, description="true: not closed; false: closed")
+    open: bool | None = Field(None, description="true: something is to be done; false: ended")
 
 
 class TicketPath(BaseModel):
@@ -45,10 +49,27 @@ class TicketPath(BaseModel):
 class MoveBody(BaseModel):
     """A move. ``version`` is the version of the ticket that was being looked at."""
 
-    move: _People
+    # A misspelt member would otherwise be a move that does less than was meant.
+    model_config = ConfigDict(extra="forbid")
+
+    move: Move = Field(json_schema_extra={"enum": [str(move) for move in _PEOPLE]})
     version: int
-    to: str | None = Field(None, max_length=32)
+    to: str | None = Field(None, max_length=64, description="a region's code; of `merge` the id of the other ticket")
     reason: str | None = Field(None, max_length=2000)
+    cause: Cause | None = Field(None, description="of `return`")
+    until: AwareDatetime | None = Field(None, description="of `ask_suspension`, RFC 3339, at most a year ahead")
+    ok: bool | None = Field(None, description="of `verified` and `checked`: whether it is so")
+    score: int | None = Field(None, ge=1, le=5, description="of `evaluate`")
+    standard: int | None = Field(None, ge=1, le=2**62, description="of `file`: number of the filing condition")
+
+
+    @field_validator("move")
+    @classmethod
+    def of_people(cls, move: Move) -> Move:
+        """Raises ValueError for what only the system does."""
+        if move not in _PEOPLE:
+            raise ValueError(f"{move} is not for people: one of {', '.join(_PEOPLE)}")
+        return move
 
 
 class MoveHeader(BaseModel):
@@ -68,8 +89,8 @@ def list_tickets(query: TicketQuery) -> dict[str, Any]:
     if query.since is not None:
         statement = statement.where(table.c.opened_at >= query.since)
     if query.open is not None:
-        closed = table.c.status == "closed"
-        statement = statement.where(~closed if query.open else closed)
+        ended = table.c.closed_at.is_not(None)
+        statement = statement.where(~ended if query.open else ended)
     who = account()
     with sight() as connection:
         keys = (table.c.opened_at, table.c.id)
@@ -103,17 +124,28 @@ def post_move(path: TicketPath, body: MoveBody, header: MoveHeader) -> Response:
     """409 with the current ticket when it was moved meanwhile."""
     who = account()
     request = hashlib.sha256(f"{path.id} {body.model_dump_json()}".encode()).hexdigest()
-    wish = Wish(Move(body.move), body.version, body.to, body.reason)
     key = header.idempotency_key
     with sight() as connection:
         if key is not None and (earlier := earlier_answer(connection, who.username, key, request)) is not None:
             return jsonify(earlier[1])
-        done = make_move(connection, who, server().tree, path.id, wish, now())
+        done = make_move(connection, who, server(), path.id, _wish(connection, body), now())
         answer = with_moves(done.ticket, who)
         if key is not None:
             keep_answer(connection, who.username, key, request, 200, answer, now())
         tell(connection, done)
     return jsonify(answer)
+
+
+def _wish(connection: Connection, body: MoveBody) -> Wish:
+    filing = limit = None
+    if body.standard is not None:
+        found = standard_of(connection, body.standard)
+        if found is None:
+            raise BadWish(f"there is no filing condition {body.standard}")
+        filing = Filing(body.standard, found.small_code, found.condition, found.close_condition, found.limit_text)
+        limit = found.limit
+    told = {name: getattr(body, name) for name in ("to", "reason", "cause", "until", "ok", "score")}
+    return Wish(body.move, body.version, **told, filing=filing, limit=limit)
 
 
 def with_moves(ticket: Ticket, who: Account) -> dict[str, Any]:
@@ -123,8 +155,9 @@ def with_moves(ticket: Ticket, who: Account) -> dict[str, Any]:
             "move": str(o.move),
             "needs_reason": o.needs_reason,
             "to": [{"region": code, "name": name} for code, name in o.to],
+            "asks": list(o.asks),
         }
-        for o in tickets.offers(ticket, who.actor, server().tree)
+        for o in offers(ticket, who.actor, server().tree, server().dispatch, now())
     ]
     return tickets.shown(ticket) | {"moves": moves}
 
@@ -140,6 +173,7 @@ def shown_step(step: Step) -> dict[str, Any]:
         "tier": step.holder.tier,
         "holder": {"region": step.holder.region, "name": step.holder.name},
         "reason": step.reason,
+        "told": step.told,
     }
 
 

@@ -88,9 +88,10 @@ def joined(incident: Incident, alert: Alert, *, new_signal: bool, now: datetime)
     )
 
 
-def closed(incident: Incident) -> Incident:
-    """The incident once its ticket is closed."""
-    return replace(incident, status="closed", version=incident.version + 1)
+def following(incident: Incident, ticket_ended: bool) -> Incident | None:
+    """The incident as its ticket left it, open while something is to be done; None when it stands so already."""
+    status = "closed" if ticket_ended else "open"
+    return None if status == incident.status else replace(incident, status=status, version=incident.version + 1)
 
 
 def levelled(incident: Incident, levels: Mapping[str, int | None]) -> Incident:

@@ -46,7 +46,7 @@ _WEB_WRITES = {
     "tickets": "UPDATE",
     "ticket_steps": "INSERT",
     "object_grants": "INSERT, DELETE",
-    "deadlines": "UPDATE",
+    "deadlines": "INSERT, UPDATE, DELETE",
     "incidents": "UPDATE",
     "incident_levels": "INSERT",
     # What rules say of an alert is not theirs to change.

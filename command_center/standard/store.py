@@ -119,6 +119,12 @@ def standards_of(
     return [_standard(row) for row in found]
 
 
+def standard_of(connection: Connection, n: int) -> Standard | None:
+    """A filing condition by its number, whichever version it is of."""
+    row = connection.execute(text("SELECT * FROM filing_standards WHERE n = :n"), {"n": n}).one_or_none()
+    return None if row is None else _standard(row)
+
+
 def standards_on(connection: Connection, day: date, *, sheet: str = "city") -> list[Standard]:
     """All standards of a sheet as they hold on a day, in its order."""
     found = connection.execute(

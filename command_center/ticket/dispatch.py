@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID, uuid5
 
@@ -14,6 +13,7 @@ import yaml
 from command_center.ticket.clock import (
     DEFAULT_HOURS,
     DEFAULT_OFFICES,
+    WORKING,
     BadOfficeHours,
     Limit,
     OfficeHours,
@@ -21,9 +21,9 @@ from command_center.ticket.clock import (
     Shares,
     Unit,
     due,
-    recounted,
+    marks,
 )
-from command_center.ticket.ticket import Holder, Place, Step, file
+from command_center.ticket.ticket import Holder, Move, Place, Status, Step, Why
 from command_center.work_calendar import WorkCalendar
 from gis.region import TIERS, RegionTree
 from rules.alert import NAMESPACE, Alert
@@ -76,11 +76,91 @@ class _Warning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: Evidence
 
 
+_Minutes = Annotated[float, msgspec.Meta(ge=0, le=525_600)]
+
+
+class Rung(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing that happens by itself when nobody acts: what, and how long after the one before it, by severity."""
+
+    do: Literal["remind", "supervise", "up", "city"]
+    minutes: dict[int, _Minutes]
+
+    def after(self, severity: int) -> timedelta:
+        """How long after the rung before it."""
+        return timedelta(minutes=self.minutes[severity])
+
+
+class Ladder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ladder of escalation. Once its last rung has acted, the last desk is reminded every ``repeat_minutes``."""
+
+    rungs: Annotated[tuple[Rung, ...], msgspec.Meta(min_length=1)]
+    repeat_minutes: Annotated[float, msgspec.Meta(gt=0, le=10_080)]
+    source: Evidence | None = None
+
+
+class UpwardLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How soon a grave event is reported upwards: by telephone, then in writing, minutes since it was graded."""
+
+    first_minutes: Annotated[float, msgspec.Meta(gt=0, le=1440)]
+    written_minutes: Annotated[float, msgspec.Meta(gt=0, le=1440)]
+
+
+class Upwards(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The clock of reporting upwards by grade of the event, 1 gravest; a grade that is not here is not reported."""
+
+    by_grade: dict[int, UpwardLimit]
+    follow_up_hours: Annotated[float, msgspec.Meta(gt=0, le=720)]
+    repeat_minutes: Annotated[float, msgspec.Meta(gt=0, le=1440)]
+    source: Evidence | None = None
+
+
+STAGES: Final = ("filing", "verify", "accept", "arbitrate", "check", "close", "help_accept", "help_handle")
+"""What may take its own time beside handling."""
+
+
 class _Pack(msgspec.Struct, frozen=True):
     first_tier: dict[int, str]
     handling: _Handling
     office_hours: _OfficeHours | None = None
     warning: _Warning | None = None
+    stages: dict[str, HandlingLimit] = {}
+    accept_by_severity: dict[int, HandlingLimit] = {}
+    escalation: Ladder | None = None
+    upward: Upwards | None = None
+
+
+def _each(*minutes: float) -> dict[int, float]:
+    return dict(zip((1, 2, 3, 4), minutes, strict=True))
+
+
+_DEFAULT_STAGES: Final = {
+    "filing": 2,
+    "verify": 24,
+    "accept": 1,
+    "arbitrate": 1,
+    "check": 2,
+    "close": 24,
+    "help_accept": 1,
+    "help_handle": 8,
+}
+_DEFAULT_LADDER: Final = Ladder(
+    (
+        Rung("remind", _each(0, 0, 0, 0)),
+        Rung("supervise", _each(60, 30, 15, 10)),
+        Rung("up", _each(60, 30, 15, 10)),
+        Rung("city", _each(240, 120, 60, 20)),
+    ),
+    repeat_minutes=240,
+)
+_DEFAULT_UPWARDS: Final = Upwards(
+    {1: UpwardLimit(15, 30), 2: UpwardLimit(15, 30), 3: UpwardLimit(30, 60)}, follow_up_hours=24, repeat_minutes=15
+)
+MOST_EXTENSIONS: Final = 2
+MOST_SUSPENSIONS: Final = 1
+LONGEST_SUSPENSION: Final = timedelta(days=365)
+ARBITRATED_AFTER: Final = 2
+SKIPS_FROM: Final = 3
+"""The severity from which on a ticket may be handed up over the head of the tier above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +172,39 @@ class DispatchTable:
     by_category: dict[str, HandlingLimit]
     offices: Offices
     shares: Shares
+    stages: dict[str, Limit]
+    accept_by_severity: dict[int, Limit]
+    ladder: Ladder = _DEFAULT_LADDER
+    upwards: Upwards = _DEFAULT_UPWARDS
+
+    def stage_due(self, stage: str, severity: int, since: datetime) -> datetime:
+        """When a stage that begins now has taken too long."""
+        own = self.accept_by_severity.get(severity) if stage == "accept" else None
+        return due(since, own or self.stages[stage], self.offices)
+
+    def upward_due(self, grade: int, report: str, since: datetime) -> datetime:
+        """When a report upwards is due: ``first`` and ``written`` since the grading, a ``follow_up`` since the last report."""
+        if report == "follow_up":
+            return since + timedelta(hours=self.upwards.follow_up_hours)
+        own = self.upwards.by_grade[grade]
+        return since + timedelta(minutes=own.first_minutes if report == "first" else own.written_minutes)
+
+    def counted(self, start: datetime, granted: Limit) -> dict[str, Any]:
+        """The facts of a clock that gives so much time from ``start``."""
+        due_at = due(start, granted, self.offices)
+        turns = marks(start, due_at, granted.unit, self.shares, self.offices)
+        last = due_at.astimezone(self.offices.zone).year
+        sure = granted.unit not in WORKING or all(
+            map(self.offices.calendar.is_verified, range(start.astimezone(self.offices.zone).year, last + 1))
+        )
+        return {
+            "counted_from": start,
+            "granted": granted,
+            "due_at": due_at,
+            "amber_at": turns.amber_at,
+            "red_at": turns.red_at,
+            "provisional": not sure,
+        }
 
     def limit(self, category: str, severity: int) -> Limit:
         """How long a matter may take."""
@@ -127,7 +240,26 @@ def read(text: str, *, offices: Offices = DEFAULT_OFFICES) -> DispatchTable:
         pack.handling.by_category,
         replace(offices, hours=hours),
         _shares(pack.warning),
+        _stages(pack.stages),
+        {severity: stated.limit for severity, stated in pack.accept_by_severity.items()},
+        _laddered(pack.escalation or _DEFAULT_LADDER),
+        pack.upward or _DEFAULT_UPWARDS,
     )
+
+
+def _stages(stated: dict[str, HandlingLimit]) -> dict[str, Limit]:
+    for name in stated:
+        if name not in STAGES:
+            raise BadDispatchTable(f"dispatch table: stages: {name} is none of {', '.join(STAGES)}")
+    usual = {name: Limit(hours, Unit.CONTINUOUS) for name, hours in _DEFAULT_STAGES.items()}
+    return usual | {name: one.limit for name, one in stated.items()}
+
+
+def _laddered(ladder: Ladder) -> Ladder:
+    for n, rung in enumerate(ladder.rungs, 1):
+        if sorted(rung.minutes) != [1, 2, 3, 4]:
+            raise BadDispatchTable(f"dispatch table: escalation: rung {n} needs minutes for the severities 1 to 4")
+    return ladder
 
 
 def _office_hours(stated: _OfficeHours | None) -> OfficeHours:
@@ -143,42 +275,6 @@ def _shares(stated: _Warning | None) -> Shares:
     if stated.red_left >= stated.amber_left:
         raise BadDispatchTable("dispatch table: warning: red_left must be less than amber_left, red comes after amber")
     return Shares(stated.amber_left, stated.red_left)
-
-
-@dataclass(frozen=True, slots=True)
-class OpenDeadline:
-    """A deadline that has not come yet, and what it was counted from."""
-
-    ticket: UUID
-    number: str
-    category: str
-    severity: int
-    opened_at: datetime
-    due_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Shift:
-    """A deadline that another calendar would move, and where to."""
-
-    deadline: OpenDeadline
-    due_at: datetime
-
-
-def shifts(deadlines: Iterable[OpenDeadline], table: DispatchTable, calendar: WorkCalendar) -> list[Shift]:
-    """Which deadlines counted by the table's calendar would lie elsewhere by ``calendar``.
-
-    What each was given is kept as an amount in the unit of its limit, so a ticket that was raised or given more time keeps
-    what it had.
-    """
-    other = table.on(calendar)
-    found = []
-    for deadline in deadlines:
-        unit = table.limit(deadline.category, deadline.severity).unit
-        becomes = recounted(deadline.opened_at, deadline.due_at, unit, table.offices, other.offices)
-        if becomes != deadline.due_at:
-            found.append(Shift(deadline, becomes))
-    return found
 
 
 def ticket_id(incident: UUID) -> UUID:
@@ -215,6 +311,21 @@ def open_ticket(
         opened_at=now,
     )
     holder = first_holder(tree, place.cell, alert.severity, table)
-    due_at = table.due_at(alert.category, alert.severity, now)
-    step = file(place, holder, severity=alert.severity, title=alert.title, title_en=alert.title_en, due_at=due_at)
-    return place, step
+    return place, file(place, holder, alert.severity, alert.title, alert.title_en, table)
+
+
+def file(
+    place: Place, holder: Holder, severity: int, title: str, title_en: str, table: DispatchTable, why: Why | None = None
+) -> Step:
+    """The first step of a ticket that opens filed: it comes to a desk, and its clocks begin."""
+    limit = table.limit(place.category, severity)
+    facts: dict[str, Any] = {
+        "severity": severity,
+        "title": title,
+        "title_en": title_en,
+        "limit": limit,
+        **table.counted(place.opened_at, limit),
+        "stage_due_at": table.stage_due("accept", severity, place.opened_at),
+        "why": why or Why("opened"),
+    }
+    return Step(1, Move.FILE, place.opened_at, Status.FILED, holder, facts=facts)

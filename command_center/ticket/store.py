@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, get_type_hints
 from uuid import UUID
 
 import msgspec
@@ -23,10 +24,12 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    bindparam,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
+from command_center.ticket.deadline import deadlines_of
 from command_center.ticket.ticket import (
     Actor,
     Holder,
@@ -74,7 +77,19 @@ tickets = Table(
     Column("closed_at", Instant),
     Column("overdue_at", Instant),
     Column("version", Integer, nullable=False),
-    Index("ix_tickets_open", "scope", postgresql_where=text("status <> 'closed'")),
+    # What no query asks for by itself: the rest of the ticket's facts, those that are not as they begin.
+    Column("standing", JSONB, nullable=False, server_default="{}"),
+    Column("org", Text),
+    Column("assignee", Text, index=True),
+    Column("small_class", Text),
+    Column("merged_into", Uuid),
+    # What the rows of deadlines must add up to: how many, and which comes first. The auditor compares.
+    Column("deadlines", SmallInteger, nullable=False, server_default="0"),
+    Column("next_at", Instant),
+    Index("ix_tickets_open", "scope", "opened_at", postgresql_where=text("closed_at IS NULL")),
+    Index("ix_tickets_open_newest", "opened_at", "id", postgresql_where=text("closed_at IS NULL")),
+    Index("ix_tickets_newest", "opened_at", "id"),
+    Index("ix_tickets_merged_into", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
 )
 
 ticket_steps = Table(
@@ -89,6 +104,7 @@ ticket_steps = Table(
     Column("by", JSONB),
     Column("reason", Text),
     Column("facts", JSONB, nullable=False),
+    Column("told", JSONB, nullable=False, server_default="{}"),
 )
 
 # Who sees an object although it lies outside the account's own subtree: it was dispatched there.
@@ -102,13 +118,21 @@ object_grants = Table(
 deadlines = Table(
     "deadlines",
     metadata,
+    Column("ticket", Uuid, ForeignKey("tickets.id"), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("due_at", Instant, nullable=False, index=True),
+)
+
+# What the auditor found wrong with the deadlines of an open ticket, and put right.
+deadline_findings = Table(
+    "deadline_findings",
+    metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
-    Column("ticket", Uuid, ForeignKey("tickets.id"), nullable=False, unique=True),
-    Column("due_at", Instant, nullable=False),
-    Column("leased_until", Instant),
-    Column("attempts", Integer, nullable=False, server_default="0"),
-    Column("done_at", Instant),
-    Index("ix_deadlines_pending", "due_at", postgresql_where=text("done_at IS NULL")),
+    Column("ticket", Uuid, ForeignKey("tickets.id"), nullable=False, index=True),
+    Column("found_at", Instant, nullable=False, index=True),
+    Column("what", Text, nullable=False),
+    Column("missing", ARRAY(Text), nullable=False),
+    Column("stray", ARRAY(Text), nullable=False),
 )
 
 _GRANTED = f"ANY (ARRAY(SELECT g.object FROM object_grants g WHERE {within('g.scope')}))"
@@ -118,11 +142,15 @@ policies = (
     Policy("tickets", f"{within('scope')} OR id = {_GRANTED}"),
     Policy("ticket_steps", _OF_TICKET),
     Policy("deadlines", _OF_TICKET),
+    Policy("deadline_findings", _OF_TICKET),
 )
 
 _PLACE = ("id", "number", "incident", "domain", "category", "cell", "region", "scope", "lng", "lat")
 _SOURCE = ("source_kind", "source", "source_name", "opened_at")
 _STATE = ("severity", "title", "title_en", "due_at", "accepted_at", "handled_at", "closed_at", "overdue_at", "version")
+_OWN = ("small_class", "merged_into")
+_TYPES: Final = get_type_hints(Ticket)
+_STANDING: Final = tuple(f for f in fields(Ticket) if f.name not in {"place", "status", "holder", *_STATE, *_OWN})
 
 
 def ticket_of(row: Any) -> Ticket:
@@ -131,19 +159,38 @@ def ticket_of(row: Any) -> Ticket:
         **{name: getattr(row, name) for name in _PLACE + _SOURCE},
         path=tuple((tier, code, name) for tier, code, name in row.path),
     )
-    return Ticket(place, Status(row.status), Holder(**row.holder), **{name: getattr(row, name) for name in _STATE})
+    columns = {name: getattr(row, name) for name in _STATE + _OWN}
+    return Ticket(place, Status(row.status), Holder(**row.holder), **columns, **_facts(row.standing))
 
 
 def _row(ticket: Ticket) -> dict[str, Any]:
+    own = deadlines_of(ticket)
     return {
+        "deadlines": len(own),
+        "next_at": min(own.values(), default=None),
         **{name: getattr(ticket.place, name) for name in _PLACE + _SOURCE},
-        **{name: getattr(ticket, name) for name in _STATE},
+        **{name: getattr(ticket, name) for name in _STATE + _OWN},
         "path": [list(node) for node in ticket.place.path],
         "status": str(ticket.status),
         "tier": ticket.holder.tier,
-        "holder": msgspec.to_builtins(ticket.holder),
+        "holder": _plain(ticket.holder),
+        "org": ticket.holder.org,
+        "assignee": ticket.holder.assignee,
         "audience": list(audience(ticket)),
+        "standing": {
+            f.name: msgspec.to_builtins(getattr(ticket, f.name))
+            for f in _STANDING
+            if getattr(ticket, f.name) != f.default
+        },
     }
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    return {name: own for name, own in msgspec.to_builtins(value).items() if own is not None}
+
+
+def _facts(stored: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: msgspec.convert(value, _TYPES[name]) for name, value in stored.items()}
 
 
 def load_tickets(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Ticket]:
@@ -175,13 +222,10 @@ def load_steps(connection: Connection, ticket: UUID) -> list[Step]:
             None if row.by is None else Actor(**row.by),
             row.reason,
             _facts(row.facts),
+            row.told,
         )
         for row in found
     ]
-
-
-def _facts(stored: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: datetime.fromisoformat(v) if k.endswith("_at") and v else v for k, v in stored.items()}
 
 
 def insert_tickets(connection: Connection, new: Sequence[tuple[Ticket, Step]]) -> None:
@@ -190,7 +234,7 @@ def insert_tickets(connection: Connection, new: Sequence[tuple[Ticket, Step]]) -
         return
     connection.execute(tickets.insert(), [_row(ticket) for ticket, _ in new])
     save_steps(connection, [(ticket.place.id, step) for ticket, step in new])
-    connection.execute(deadlines.insert(), [{"ticket": t.place.id, "due_at": t.due_at} for t, _ in new])
+    _save_deadlines(connection, [(None, ticket) for ticket, _ in new])
 
 
 def move_ticket(connection: Connection, before: Ticket, after: Ticket, step: Step) -> None:
@@ -204,12 +248,45 @@ def move_ticket(connection: Connection, before: Ticket, after: Ticket, step: Ste
     if changed.rowcount != 1:
         raise Stale(f"ticket {after.place.number} was moved by somebody else")
     save_steps(connection, [(after.place.id, step)])
-    if after.due_at != before.due_at or after.status is Status.CLOSED:
-        connection.execute(
-            text("UPDATE deadlines SET due_at = :due, done_at = :done WHERE ticket = :ticket AND done_at IS NULL"),
-            {"due": after.due_at, "done": after.closed_at, "ticket": after.place.id},
-        )
+    _save_deadlines(connection, [(before, after)])
     _grant(connection, before, after)
+
+
+def _save_deadlines(connection: Connection, changed: Sequence[tuple[Ticket | None, Ticket]]) -> None:
+    """Bring the rows of deadlines to what the tickets say."""
+    gone, fresh = [], []
+    for before, after in changed:
+        was, now = {} if before is None else deadlines_of(before), deadlines_of(after)
+        gone += [{"of": after.place.id, "what": kind} for kind in was.keys() - now.keys()]
+        fresh += [
+            {"ticket": after.place.id, "kind": kind, "due_at": at} for kind, at in now.items() if was.get(kind) != at
+        ]
+    if gone:
+        connection.execute(text("DELETE FROM deadlines WHERE ticket = :of AND kind = :what"), gone)
+    if fresh:
+        upsert = insert(deadlines)
+        connection.execute(
+            upsert.on_conflict_do_update(index_elements=["ticket", "kind"], set_={"due_at": upsert.excluded.due_at}),
+            fresh,
+        )
+
+
+def advance_tickets(connection: Connection, moved: Sequence[tuple[Ticket, Ticket, Sequence[Step]]]) -> None:
+    """Write what steps made of locked tickets, many at once."""
+    if not moved:
+        return
+    names = [name for name in _row(moved[0][1]) if name not in {*_PLACE, *_SOURCE, "path"}]
+    rows = [{f"b_{name}": value for name, value in _row(after).items()} for _, after, _ in moved]
+    connection.execute(
+        tickets.update()
+        .where(tickets.c.id == bindparam("b_id"))
+        .values({name: bindparam(f"b_{name}", type_=tickets.c[name].type) for name in names}),
+        rows,
+    )
+    save_steps(connection, [(after.place.id, step) for _, after, steps in moved for step in steps])
+    replace_deadlines(connection, [after for _, after, _ in moved])
+    for before, after, _ in moved:
+        _grant(connection, before, after)
 
 
 def _grant(connection: Connection, before: Ticket, after: Ticket) -> None:
@@ -235,32 +312,96 @@ def save_steps(connection: Connection, steps: Sequence[tuple[UUID, Step]]) -> No
                     "move": str(step.move),
                     "at": step.at,
                     "status": str(step.status),
-                    "holder": msgspec.to_builtins(step.holder),
-                    "by": None if step.by is None else msgspec.to_builtins(step.by),
+                    "holder": _plain(step.holder),
+                    "by": None if step.by is None else _plain(step.by),
                     "reason": step.reason,
                     "facts": msgspec.to_builtins(step.facts),
+                    "told": step.told,
                 }
                 for ticket, step in steps
             ],
         )
 
 
-def claim_deadlines(connection: Connection, now: datetime, lease_until: datetime, limit: int) -> list[UUID]:
-    """Tickets whose time is up, each given to one claimant until its lease ends."""
+def claim_due(connection: Connection, now: datetime, limit: int) -> list[Ticket]:
+    """Tickets with deadlines that have come, locked until the transaction ends. What somebody else has locked is passed over: a
+    person moves it, or another scheduler has it; the next poke sees what became of it.
+    """
     found = connection.execute(
         text(
-            "UPDATE deadlines SET leased_until = :lease, attempts = attempts + 1 WHERE id IN ("
-            " SELECT id FROM deadlines WHERE done_at IS NULL AND due_at <= :now"
-            " AND (leased_until IS NULL OR leased_until < :now)"
-            " ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING ticket"
+            "SELECT t.* FROM tickets t JOIN (SELECT ticket, min(due_at) AS due_at FROM"
+            " (SELECT ticket, due_at FROM deadlines WHERE due_at <= :now ORDER BY due_at LIMIT :limit) o GROUP BY ticket) d"
+            " ON d.ticket = t.id ORDER BY d.due_at FOR UPDATE OF t SKIP LOCKED"
         ),
-        {"now": now, "lease": lease_until, "limit": limit},
+        {"now": now, "limit": limit},
     )
-    return list(found.scalars())
+    return [ticket_of(row) for row in found]
 
 
-def end_deadline(connection: Connection, ticket: UUID, now: datetime) -> None:
-    """The deadline has done what it was for."""
-    connection.execute(
-        text("UPDATE deadlines SET done_at = :now WHERE ticket = :ticket"), {"now": now, "ticket": ticket}
+def suspicious(connection: Connection, limit: int) -> list[Ticket]:
+    """Open tickets whose rows of deadlines do not add up, or that have nobody's deadline at all, locked."""
+    found = connection.execute(
+        text(
+            "SELECT t.* FROM tickets t LEFT JOIN (SELECT ticket, count(*) AS n, min(due_at) AS first FROM deadlines"
+            " GROUP BY ticket) d ON d.ticket = t.id WHERE t.closed_at IS NULL AND (t.deadlines = 0"
+            " OR coalesce(d.n, 0) <> t.deadlines OR d.first IS DISTINCT FROM t.next_at)"
+            " ORDER BY t.id LIMIT :limit FOR UPDATE OF t SKIP LOCKED"
+        ),
+        {"limit": limit},
     )
+    return [ticket_of(row) for row in found]
+
+
+def count_in_order(connection: Connection, own: Sequence[Ticket]) -> None:
+    """Write what the deadlines of locked tickets add up to."""
+    for ticket in own:
+        row = _row(ticket)
+        facts = {name: row[name] for name in ("deadlines", "next_at")}
+        connection.execute(tickets.update().where(tickets.c.id == ticket.place.id).values(facts))
+
+
+def save_findings(connection: Connection, found: Sequence[Mapping[str, Any]]) -> None:
+    """Append what an audit found."""
+    if found:
+        connection.execute(deadline_findings.insert(), list(found))
+
+
+def replace_deadlines(connection: Connection, own: Sequence[Ticket]) -> None:
+    """Write the deadlines of locked tickets anew, whatever rows there were."""
+    if own:
+        connection.execute(text("DELETE FROM deadlines WHERE ticket = ANY (:own)"), {"own": [t.place.id for t in own]})
+        _save_deadlines(connection, [(None, ticket) for ticket in own])
+
+
+def stored_deadlines(connection: Connection, own: Sequence[Ticket]) -> dict[UUID, dict[str, datetime]]:
+    """The rows of deadlines, by ticket and kind."""
+    rows = connection.execute(
+        text("SELECT ticket, kind, due_at FROM deadlines WHERE ticket = ANY (:own)"), {"own": [t.place.id for t in own]}
+    )
+    found: dict[UUID, dict[str, datetime]] = {}
+    for ticket, kind, due_at in rows:
+        found.setdefault(ticket, {})[kind] = due_at
+    return found
+
+
+def open_tickets(connection: Connection) -> list[Ticket]:
+    """Every ticket that has not ended, the next due one first, not locked."""
+    statement = tickets.select().where(tickets.c.closed_at.is_(None)).order_by(tickets.c.due_at, tickets.c.id)
+    return [ticket_of(row) for row in connection.execute(statement)]
+
+
+def open_after(connection: Connection, last: UUID | None, limit: int) -> list[Ticket]:
+    """The next open tickets in the order of their ids, locked until the transaction ends."""
+    statement = tickets.select().where(tickets.c.closed_at.is_(None)).order_by(tickets.c.id).limit(limit)
+    if last is not None:
+        statement = statement.where(tickets.c.id > last)
+    return [ticket_of(row) for row in connection.execute(statement.with_for_update())]
+
+
+def drop_deadlines(connection: Connection, gone: Sequence[tuple[UUID, str]]) -> None:
+    """Remove deadlines that their ticket does not have."""
+    if gone:
+        connection.execute(
+            text("DELETE FROM deadlines WHERE ticket = :of AND kind = :what"),
+            [{"of": ticket, "what": kind} for ticket, kind in gone],
+        )

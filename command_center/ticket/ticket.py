@@ -1,7 +1,7 @@
 """A ticket is the fold of its append-only steps.
 
 Everything about it that can change is changed by a step and by nothing else, so replaying the steps gives the row. Which
-moves exist, from where, by whom and where to stands in one table; a move that is not in it does not exist.
+moves exist, from where, by whom and where to stands in one table (``table``); a move that is not in it does not exist.
 """
 
 from __future__ import annotations
@@ -13,99 +13,106 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
+
 from command_center.event.event import Event
-from gis.region import RegionTree, covers
+from command_center.ticket.clock import Limit, Unit
+from gis.region import covers
 
 
 class Status(StrEnum):
-    """Where a ticket stands."""
+    """Where a ticket stands. ``verifying`` is the check before filing, ``checking`` the one after handling: neutral codes,
+    as cities use 核实 and 核查 for either.
+    """
 
+    REPORTED = "reported"
+    VERIFYING = "verifying"
+    VOID = "void"
     FILED = "filed"
     DISPATCHED = "dispatched"
     ACCEPTED = "accepted"
     RETURNED = "returned"
+    ARBITRATING = "arbitrating"
+    SUSPENDED = "suspended"
     HANDLED = "handled"
+    CHECKING = "checking"
     CLOSED = "closed"
+    EVALUATED = "evaluated"
+    MERGED = "merged"
+
+
+ENDED: Final = frozenset({Status.VOID, Status.CLOSED, Status.EVALUATED, Status.MERGED})
+"""Nothing more is to be done; every other status needs a deadline and somebody responsible."""
+
+NO_LIMIT: Final = Limit(0, Unit.CONTINUOUS)
+
+UNFILED: Final = frozenset({Status.REPORTED, Status.VERIFYING})
+"""A person's report that nobody has taken on yet: its only limit is that of filing."""
+
+DONE: Final = frozenset({Status.HANDLED, Status.CHECKING})
+"""The work is said to be done: the time for handling stands, that for checking and closing runs."""
 
 
 class Move(StrEnum):
-    """What people do to a ticket, and the three things the system does by itself."""
+    """What people do to a ticket, and what the system does by itself."""
 
+    VERIFY = "verify"
+    VERIFIED = "verified"
+    FILE = "file"
+    VOID = "void"
+    MERGE = "merge"
+    SPLIT = "split"
     DISPATCH = "dispatch"
+    ARBITRATE = "arbitrate"
     ACCEPT = "accept"
     RETURN = "return"
+    HAND_UP = "hand_up"
     FINISH = "finish"
+    SELF_HANDLE = "self_handle"
+    CHECK = "check"
+    CHECKED = "checked"
     REWORK = "rework"
     CLOSE = "close"
-    FILE = "file"
+    FORCE_CLOSE = "force_close"
+    EVALUATE = "evaluate"
+    REOPEN = "reopen"
+    ASK_EXTENSION = "ask_extension"
+    ASK_SUSPENSION = "ask_suspension"
+    APPEAL = "appeal"
+    GRANT = "grant"
+    REFUSE = "refuse"
+    RESUME = "resume"
+    SUPERVISE = "supervise"
+    REMIND = "remind"
+    ASSIST = "assist"
+    HELP_ACCEPT = "help_accept"
+    HELP_DONE = "help_done"
+    HELP_DECLINE = "help_decline"
+    REPORT_UP = "report_up"
+    REPORT_FINAL = "report_final"
+    # From here on the system alone.
+    REPORT = "report"
     RAISE = "raise"
     OVERDUE = "overdue"
+    LAPSE = "lapse"
+    ESCALATE = "escalate"
+    HELP_LAPSE = "help_lapse"
+    GRAVE = "grave"
+    REPORT_LAPSE = "report_lapse"
+    RECOUNT = "recount"
+    ABSORB = "absorb"
+    RELEASE = "release"
 
 
-class Who(StrEnum):
-    """Who may make a move: whoever holds the ticket, or whoever stands above the holder."""
+class Cause(StrEnum):
+    """Why a ticket is returned: what the statistics of bounces name."""
 
-    HOLDER = "holder"
-    ABOVE = "above"
-    SYSTEM = "system"
-
-
-class Where(StrEnum):
-    """Where a move takes the ticket."""
-
-    STAYS = "stays"
-    DOWN = "down"
-    UP = "up"
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """One row of the transition table. ``status`` None leaves it as it is."""
-
-    status: Status | None
-    who: Who
-    where: Where = Where.STAYS
-    needs_reason: bool = False
-
-
-_DISPATCH = Transition(Status.DISPATCHED, Who.HOLDER, Where.DOWN)
-_ACCEPT = Transition(Status.ACCEPTED, Who.HOLDER)
-_RETURN = Transition(Status.RETURNED, Who.HOLDER, Where.UP, needs_reason=True)
-_OPEN: Final = (Status.FILED, Status.DISPATCHED, Status.ACCEPTED, Status.RETURNED, Status.HANDLED)
-
-TRANSITIONS: Final[dict[tuple[Status, Move], Transition]] = {
-    (Status.FILED, Move.DISPATCH): _DISPATCH,
-    (Status.FILED, Move.ACCEPT): _ACCEPT,
-    (Status.DISPATCHED, Move.DISPATCH): _DISPATCH,
-    (Status.DISPATCHED, Move.ACCEPT): _ACCEPT,
-    (Status.DISPATCHED, Move.RETURN): _RETURN,
-    (Status.ACCEPTED, Move.DISPATCH): _DISPATCH,
-    (Status.ACCEPTED, Move.RETURN): _RETURN,
-    (Status.ACCEPTED, Move.FINISH): Transition(Status.HANDLED, Who.HOLDER),
-    (Status.RETURNED, Move.DISPATCH): _DISPATCH,
-    (Status.RETURNED, Move.ACCEPT): _ACCEPT,
-    (Status.RETURNED, Move.RETURN): _RETURN,
-    (Status.HANDLED, Move.REWORK): Transition(Status.DISPATCHED, Who.ABOVE, needs_reason=True),
-    (Status.HANDLED, Move.CLOSE): Transition(Status.CLOSED, Who.ABOVE),
-    **{(status, Move.RAISE): Transition(None, Who.SYSTEM) for status in _OPEN},
-    **{(status, Move.OVERDUE): Transition(None, Who.SYSTEM) for status in _OPEN},
-}
-
-
-class IllegalMove(Exception):
-    """The ticket does not allow this move from where it stands."""
-
-
-class NotYours(Exception):
-    """The account may see the ticket but not make this move."""
-
-
-class ReasonMissing(Exception):
-    """The move needs a reason and came without one."""
-
-
-class NoSuchTarget(Exception):
-    """The region a ticket was sent to is not one the move can reach."""
+    NOT_OURS = "not_ours"
+    WRONG_PLACE = "wrong_place"
+    WRONG_CATEGORY = "wrong_category"
+    NO_CAPACITY = "no_capacity"
+    UNCLEAR = "unclear"
+    OTHER = "other"
 
 
 class Stale(Exception):
@@ -114,17 +121,20 @@ class Stale(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The account that moves a ticket, and the region it acts for."""
+    """The account that moves a ticket, the region it acts for, and its organisation there if it is not the whole desk."""
 
     account: str
     name: str
     tier: str
     scope: str
+    org: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has a ticket: a region's desk, and the account that accepted it there."""
+    """Who has a ticket: a region's desk, the organisation there that it was routed to, and the person: ``assignee`` for whom
+    it is meant, ``account`` who accepted it.
+    """
 
     region: str
     name: str
@@ -132,11 +142,82 @@ class Holder:
     scope: str
     account: str | None = None
     account_name: str | None = None
+    org: str | None = None
+    org_name: str | None = None
+    assignee: str | None = None
+    assignee_name: str | None = None
+
+
+class Why(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a ticket came to its holder: ``how`` it came, and the routing rule or the words that sent it."""
+
+    how: str
+    text: str = ""
+    text_en: str = ""
+    rule: str | None = None
+    by: str | None = None
+    from_name: str | None = None
+
+
+class Request(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the holder has asked for and nobody has answered: ``extension``, ``suspension``, ``appeal`` or its second stage
+    ``appeal_review``. ``until`` is the end of the wished suspension.
+    """
+
+    what: str
+    by: str
+    by_name: str
+    reason: str
+    at: datetime
+    until: datetime | None = None
+
+
+class Helper(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A desk that was asked to help (协办): it has its own accept and handle clock, and the lead waits for its answer."""
+
+    region: str
+    name: str
+    tier: str
+    scope: str
+    asked: str
+    asked_at: datetime
+    state: str = "asked"
+    due_at: datetime | None = None
+    answered_at: datetime | None = None
+    answer: str | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether its answer is still waited for."""
+        return self.state in {"asked", "accepted"}
+
+
+class Upward(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The clock of reporting a grave event upwards, apart from that of handling. ``next`` is what is due: ``first`` (初报, by
+    telephone), ``written``, ``follow_up`` (续报) or nothing once the ``final`` report (终报) was given.
+    """
+
+    grade: int
+    since: datetime
+    next: str | None
+    due_at: datetime | None
+    given: int = 0
+    lapses: int = 0
+
+
+class Filing(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The filing condition (立案标准) that a ticket was filed under, as it read that day."""
+
+    n: int
+    small_code: str
+    condition: str
+    close_condition: str
+    limit_text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One entry of a ticket's trail. ``facts`` are the values the step sets, by Ticket field."""
+    """One entry of a ticket's trail. ``facts`` are the values the step sets, by Ticket field; ``told`` is said of it."""
 
     version: int
     move: Move
@@ -146,6 +227,7 @@ class Step:
     by: Actor | None = None
     reason: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    told: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +253,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A ticket as its steps left it."""
+    """A ticket as its steps left it.
+
+    Its clock: ``granted`` time counts from ``counted_from`` and ends at ``due_at``; ``limit`` is what it was given first.
+    ``stage_due_at`` ends the time that its present status may take; ``rung_at`` is when the ladder of escalation acts next and
+    ``rung`` how many of its rungs have acted.
+    """
 
     place: Place
     status: Status
@@ -181,23 +268,56 @@ class Ticket:
     title: str
     title_en: str
     due_at: datetime
+    limit: Limit = NO_LIMIT
+    granted: Limit = NO_LIMIT
+    counted_from: datetime | None = None
+    amber_at: datetime | None = None
+    red_at: datetime | None = None
+    provisional: bool = False
     accepted_at: datetime | None = None
     handled_at: datetime | None = None
     closed_at: datetime | None = None
     overdue_at: datetime | None = None
+    overdues: int = 0
+    stage_due_at: datetime | None = None
+    lapsed_at: datetime | None = None
+    rung: int = 0
+    rung_at: datetime | None = None
+    escalated_to: str | None = None
+    supervised_at: datetime | None = None
+    sender: Holder | None = None
+    desk: Holder | None = None
+    why: Why | None = None
+    small_class: str | None = None
+    filing: Filing | None = None
+    verified: bool | None = None
+    checked: bool | None = None
+    returns: int = 0
+    disowned: tuple[str, ...] = ()
+    binding: bool = False
+    request: Request | None = None
+    extensions: int = 0
+    suspensions: int = 0
+    suspended_from: Status | None = None
+    suspended_at: datetime | None = None
+    resumes_at: datetime | None = None
+    helpers: tuple[Helper, ...] = ()
+    upward: Upward | None = None
+    appealed: bool = False
+    exempt: bool = False
+    score: int | None = None
+    reopened: int = 0
+    merged_into: UUID | None = None
+    merged: tuple[UUID, ...] = ()
 
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A move the asking account may make now, with the regions it may send the ticket to."""
-
-    move: Move
-    needs_reason: bool
-    to: tuple[tuple[str, str], ...] = ()
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is to be done about it."""
+        return self.status in ENDED
 
 
 def fold(place: Place, steps: Iterable[Step]) -> Ticket:
-    """The ticket that a trail adds up to. The first step is ``file``."""
+    """The ticket that a trail adds up to. The first step files or reports it."""
     trail = iter(steps)
     first = next(trail)
     ticket = Ticket(place, first.status, first.holder, first.version, **first.facts)
@@ -206,117 +326,51 @@ def fold(place: Place, steps: Iterable[Step]) -> Ticket:
     return ticket
 
 
-_STAMPS: Final = {
-    Move.ACCEPT: "accepted_at",
-    Move.FINISH: "handled_at",
-    Move.CLOSE: "closed_at",
-    Move.OVERDUE: "overdue_at",
-}
-
-
 def after(ticket: Ticket, step: Step) -> Ticket:
     """The ticket after one more step."""
-    changed: dict[str, Any] = dict(step.facts)
-    if (stamp := _STAMPS.get(step.move)) is not None:
-        changed[stamp] = step.at
-    if step.move is Move.REWORK:
-        changed["handled_at"] = None
-    if step.move in {Move.DISPATCH, Move.RETURN, Move.REWORK}:
-        changed["accepted_at"] = None
-    return replace(ticket, status=step.status, holder=step.holder, version=step.version, **changed)
-
-
-def file(place: Place, holder: Holder, *, severity: int, title: str, title_en: str, due_at: datetime) -> Step:
-    """The first step: the ticket comes to a desk."""
-    facts = {"severity": severity, "title": title, "title_en": title_en, "due_at": due_at}
-    return Step(1, Move.FILE, place.opened_at, Status.FILED, holder, facts=facts)
-
-
-def machine_step(ticket: Ticket, move: Move, now: datetime, *, holder: Holder | None = None, **facts: Any) -> Step:
-    """A step the system takes by itself; ``holder`` when it also moves the ticket. Raises IllegalMove."""
-    transition = TRANSITIONS.get((ticket.status, move))
-    if transition is None or transition.who is not Who.SYSTEM:
-        raise IllegalMove(f"ticket {ticket.place.number} is {ticket.status}: {move} does not apply")
-    return Step(ticket.version + 1, move, now, ticket.status, holder or ticket.holder, facts=facts)
-
-
-def decide(
-    ticket: Ticket, move: Move, actor: Actor, tree: RegionTree, now: datetime, *, to: str | None, reason: str | None
-) -> Step:
-    """The step that a person's move is. Raises IllegalMove, NotYours, ReasonMissing or NoSuchTarget."""
-    transition = TRANSITIONS.get((ticket.status, move))
-    if transition is None or transition.who is Who.SYSTEM:
-        raise IllegalMove(f"ticket {ticket.place.number} is {ticket.status}: {move} is not possible from there")
-    if not _may(ticket, transition, actor):
-        raise NotYours(f"ticket {ticket.place.number} is held by {ticket.holder.name}: {move} is for {transition.who}")
-    reason = (reason or "").strip() or None
-    if transition.needs_reason and reason is None:
-        raise ReasonMissing(f"{move} needs a reason")
-    holder = _holder_after(ticket, move, transition, actor, tree, to)
-    return Step(ticket.version + 1, move, now, transition.status or ticket.status, holder, actor, reason)
-
-
-def offers(ticket: Ticket, actor: Actor, tree: RegionTree) -> list[Offer]:
-    """What an account may do with a ticket now."""
-    found = []
-    for (status, move), transition in TRANSITIONS.items():
-        if status is not ticket.status or transition.who is Who.SYSTEM or not _may(ticket, transition, actor):
-            continue
-        targets = _targets(ticket, transition, tree)
-        if targets is not None:
-            found.append(Offer(move, transition.needs_reason, targets))
-    return found
-
-
-def _may(ticket: Ticket, transition: Transition, actor: Actor) -> bool:
-    if transition.who is Who.HOLDER:
-        return actor.scope == ticket.holder.scope
-    # Nobody stands above the city: it checks its own work.
-    above = covers(actor.scope, ticket.holder.scope) and actor.scope != ticket.holder.scope
-    return above or (ticket.holder.tier == "city" and actor.scope == ticket.holder.scope)
-
-
-def _targets(ticket: Ticket, transition: Transition, tree: RegionTree) -> tuple[tuple[str, str], ...] | None:
-    """The regions a move may go to, the one on the path to the place first; empty when it goes nowhere, None when it cannot."""
-    if transition.where is Where.STAYS:
-        return ()
-    if transition.where is Where.UP:
-        parent = tree[ticket.holder.region].parent
-        return None if parent is None else ((parent, tree[parent].name),)
-    below = tree.children.get(ticket.holder.region, ())
-    ordered = sorted(below, key=lambda region: not covers(region.scope, ticket.place.scope))
-    return tuple((region.code, region.name) for region in ordered) or None
-
-
-def _holder_after(
-    ticket: Ticket, move: Move, transition: Transition, actor: Actor, tree: RegionTree, to: str | None
-) -> Holder:
-    if transition.where is Where.STAYS:
-        if move is Move.ACCEPT:
-            return replace(ticket.holder, account=actor.account, account_name=actor.name)
-        if move is Move.REWORK:
-            return replace(ticket.holder, account=None, account_name=None)
-        return ticket.holder
-    targets = _targets(ticket, transition, tree)
-    if not targets:
-        raise NoSuchTarget(f"{ticket.holder.name} is at the {ticket.holder.tier} tier: {move} leads nowhere from there")
-    chosen = to or targets[0][0]
-    if chosen not in {code for code, _ in targets}:
-        raise NoSuchTarget(f"region {chosen} is not one that {ticket.holder.name} can {move} to")
-    region = tree[chosen]
-    return Holder(region.code, region.name, region.tier, region.scope)
+    return replace(ticket, status=step.status, holder=step.holder, version=step.version, **step.facts)
 
 
 def audience(ticket: Ticket) -> tuple[str, ...]:
-    """The paths that see a ticket: its place, and the holder when it was sent to somebody beside the place."""
-    if covers(ticket.holder.scope, ticket.place.scope):
-        return (ticket.place.scope,)
-    return (ticket.place.scope, ticket.holder.scope)
+    """The paths that see a ticket: its place, and whoever holds it, gave it to be checked or helps with it from beside."""
+    inside = [ticket.holder.scope, *([ticket.desk.scope] if ticket.desk else ()), *(h.scope for h in ticket.helpers)]
+    beside = sorted({scope for scope in inside if not covers(scope, ticket.place.scope)})
+    return (ticket.place.scope, *beside)
 
 
 def may_see(ticket: Ticket, scope: str) -> bool:
     """Whether accounts with this scope see the ticket."""
     return any(covers(scope, path) for path in audience(ticket))
+
+
+def responsible(ticket: Ticket) -> str | None:
+    """Code of the region whose desk has to act next; None once it has ended. Finished work and open requests wait for the desk
+    above the holder's, or for the one it was escalated to.
+    """
+    if ticket.ended:
+        return None
+    if ticket.status is Status.HANDLED or ticket.request is not None:
+        return ticket.escalated_to or _above(ticket)
+    return ticket.holder.region
+
+
+def _above(ticket: Ticket) -> str:
+    codes = [code for code in ticket.holder.scope.split("/") if code]
+    return codes[-2] if len(codes) > 1 else codes[-1]
+
+
+def _said(value: Any) -> Any:
+    """As JSON has it."""
+    return msgspec.to_builtins(value)
+
+
+_TOLD: Final = (
+    "limit", "granted", "amber_at", "red_at", "provisional", "stage_due_at", "lapsed_at", "rung", "rung_at",
+    "overdues",
+    "supervised_at", "escalated_to", "why", "small_class", "filing", "verified", "checked", "returns", "disowned", "binding",
+    "request", "extensions", "suspensions", "suspended_at", "resumes_at", "helpers", "upward", "appealed", "exempt", "score",
+    "reopened", "merged_into", "merged",
+)  # fmt: skip
 
 
 def shown(ticket: Ticket) -> dict[str, Any]:
@@ -347,7 +401,12 @@ def shown(ticket: Ticket) -> dict[str, Any]:
             "tier": holder.tier,
             "account": holder.account,
             "account_name": holder.account_name,
+            "org": holder.org,
+            "org_name": holder.org_name,
+            "assignee": holder.assignee,
+            "assignee_name": holder.assignee_name,
         },
+        "responsible": responsible(ticket),
         "opened_at": moment(place.opened_at),
         "due_at": moment(ticket.due_at),
         "accepted_at": moment(ticket.accepted_at),
@@ -357,6 +416,7 @@ def shown(ticket: Ticket) -> dict[str, Any]:
         "version": ticket.version,
         "incident": str(place.incident),
         "source": {"kind": place.source_kind, "id": place.source, "name": place.source_name},
+        **{name: _said(getattr(ticket, name)) for name in _TOLD},
     }
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
 
 from command_center.event import log
-from command_center.schedule import LEASE, fire_deadlines
+from command_center.schedule import fire_deadlines
 from command_center.ticket import store as ticket_store
 from command_center.ticket import ticket as tickets
+from command_center.ticket.decide import Wish, decide
 from command_center.ticket.ticket import Actor, Move
 from tests import processes
 from tests.conftest import Database
@@ -37,8 +37,13 @@ def steps(standing: StandingCity) -> list[tuple[UUID, str]]:
     return [(row.ticket, row.move) for row in found]
 
 
-def deadline(standing: StandingCity, ticket: UUID) -> Any:
-    return standing.rows("SELECT * FROM deadlines WHERE ticket = :ticket", ticket=ticket)[0]
+def kinds(standing: StandingCity, ticket: UUID) -> list[str]:
+    rows = standing.rows("SELECT kind FROM deadlines WHERE ticket = :ticket ORDER BY kind", ticket=ticket)
+    return [row.kind for row in rows]
+
+
+def fire(standing: StandingCity, now: datetime) -> None:
+    fire_deadlines(standing.engine, now, lambda _: standing.city)
 
 
 def close(standing: StandingCity, ticket: UUID) -> None:
@@ -49,7 +54,8 @@ def close(standing: StandingCity, ticket: UUID) -> None:
     with standing.engine.begin() as connection:
         for move, actor in ((Move.ACCEPT, desk), (Move.FINISH, desk), (Move.CLOSE, above)):
             before = ticket_store.load_tickets(connection, [ticket])[ticket]
-            step = tickets.decide(before, move, actor, standing.city.tree, datetime.now(UTC), to=None, reason=None)
+            city = standing.city
+            step = decide(before, Wish(move, before.version), actor, city.tree, city.dispatch, datetime.now(UTC))
             ticket_store.move_ticket(connection, before, tickets.after(before, step), step)
 
 
@@ -57,22 +63,21 @@ def test_two_schedulers_at_once_fire_each_deadline_once(standing: StandingCity) 
     opened = {standing.open_ticket(severity=1) for _ in range(20)}
     moment, start, failed = tomorrow(), threading.Barrier(2), list[BaseException]()
 
-    def fire() -> None:
+    def race() -> None:
         try:
             start.wait()
-            fire_deadlines(standing.engine, moment)
+            fire(standing, moment)
         except BaseException as problem:
             failed.append(problem)
             raise
 
-    schedulers = [threading.Thread(target=fire) for _ in range(2)]
+    schedulers = [threading.Thread(target=race) for _ in range(2)]
     for scheduler in schedulers:
         scheduler.start()
     for scheduler in schedulers:
         scheduler.join()
     assert not failed
     assert steps(standing) == [(ticket, "overdue") for ticket in sorted(opened)]
-    assert {row.attempts for row in standing.rows("SELECT attempts FROM deadlines")} == {1}
     told = standing.rows("SELECT id FROM event_log WHERE data ->> 'overdue_at' IS NOT NULL")
     assert sorted(UUID(row.id) for row in told) == sorted(opened)
 
@@ -81,61 +86,64 @@ def test_what_one_scheduler_has_claimed_another_passes_over_without_waiting(stan
     first, second = standing.open_ticket(severity=1), standing.open_ticket(severity=1)
     moment = tomorrow()
     with standing.engine.begin() as holder, standing.engine.begin() as other:
-        held = ticket_store.claim_deadlines(holder, moment, moment + LEASE, 1)
-        rest = ticket_store.claim_deadlines(other, moment, moment + LEASE, 10)
+        held = [ticket.place.id for ticket in ticket_store.claim_due(holder, moment, 1)]
+        rest = [ticket.place.id for ticket in ticket_store.claim_due(other, moment, 10)]
         assert sorted(held + rest) == sorted([first, second])
-    fire_deadlines(standing.engine, moment)
-    assert steps(standing) == [], "both are leased"
+        assert len(held) == 1
+        fire(standing, moment)
+        assert steps(standing) == [], "both are held"
+    fire(standing, moment)
+    assert steps(standing) == [(ticket, "overdue") for ticket in sorted([first, second])]
 
 
-def test_a_lease_whose_claimant_died_is_claimed_again_when_it_ends(standing: StandingCity) -> None:
+def test_what_a_scheduler_that_died_had_begun_is_done_by_the_next(standing: StandingCity) -> None:
     ticket = standing.open_ticket(severity=1)
     moment = tomorrow()
-    with standing.engine.begin() as connection:
-        assert ticket_store.claim_deadlines(connection, moment, moment + LEASE, 10) == [ticket]
-    fire_deadlines(standing.engine, moment + LEASE)
-    assert steps(standing) == []
-    fire_deadlines(standing.engine, moment + LEASE + timedelta(seconds=1))
-    fire_deadlines(standing.engine, moment + 3 * LEASE)
+    with standing.engine.connect() as connection:
+        assert [own.place.id for own in ticket_store.claim_due(connection, moment, 10)] == [ticket]
+        connection.rollback()
+    fire(standing, moment)
+    fire(standing, moment)
     assert steps(standing) == [(ticket, "overdue")]
-    row = deadline(standing, ticket)
-    assert (row.attempts, row.done_at) == (2, moment + LEASE + timedelta(seconds=1))
 
 
-def test_a_deadline_that_was_fired_but_not_yet_ended_is_not_fired_twice(standing: StandingCity) -> None:
+def test_a_deadline_that_comes_back_after_it_fired_does_nothing_and_is_put_right(standing: StandingCity) -> None:
     ticket = standing.open_ticket(severity=1)
-    fire_deadlines(standing.engine, tomorrow())
-    standing.rows("UPDATE deadlines SET done_at = NULL, leased_until = NULL")
-    fire_deadlines(standing.engine, tomorrow())
+    moment = tomorrow()
+    fire(standing, moment)
+    before = kinds(standing, ticket)
+    standing.rows("INSERT INTO deadlines VALUES (:ticket, 'handling', now())", ticket=ticket)
+    fire(standing, moment)
     assert steps(standing) == [(ticket, "overdue")]
+    assert kinds(standing, ticket) == before
 
 
 def test_a_closed_tickets_deadline_never_fires(standing: StandingCity) -> None:
     ticket = standing.open_ticket(severity=1)
     close(standing, ticket)
-    assert deadline(standing, ticket).done_at is not None
-    fire_deadlines(standing.engine, tomorrow())
-    # Nor when a scheduler had claimed it just before.
-    standing.rows("UPDATE deadlines SET done_at = NULL")
-    fire_deadlines(standing.engine, tomorrow())
+    assert kinds(standing, ticket) == []
+    # Nor when a row for it comes from anywhere.
+    standing.rows("INSERT INTO deadlines VALUES (:ticket, 'handling', now())", ticket=ticket)
+    fire(standing, tomorrow())
     assert steps(standing) == []
-    assert deadline(standing, ticket).done_at is not None
+    assert kinds(standing, ticket) == []
 
 
 def test_a_ticket_becomes_overdue_at_its_time_and_not_before(standing: StandingCity) -> None:
     ticket = standing.open_ticket(severity=1)
     [(due,)] = standing.rows("SELECT due_at FROM tickets")
-    fire_deadlines(standing.engine, due - timedelta(microseconds=1))
+    fire(standing, due - timedelta(microseconds=1))
     assert steps(standing) == []
-    fire_deadlines(standing.engine, due)
+    fire(standing, due)
     assert steps(standing) == [(ticket, "overdue")]
     with standing.engine.connect() as connection:
-        assert log.read(connection, 0, 100)[-1].version == 2
+        assert log.read(connection, 0, 100)[-1].version > 2
 
 
 def test_two_scheduler_processes_beat_and_fire_what_is_due_once(standing: StandingCity, database: Database) -> None:
     opened = sorted(standing.open_ticket(severity=1) for _ in range(5))
-    standing.rows("UPDATE deadlines SET due_at = now()")
+    standing.rows("UPDATE tickets SET due_at = now()")
+    standing.rows("UPDATE deadlines SET due_at = now() WHERE kind = 'handling'")
     with processes.scheduler(database.worker_url), processes.scheduler(database.worker_url):
         wait_until(lambda: len(steps(standing)) == 5, what="the deadlines are fired")
         beat = "SELECT at FROM heartbeats WHERE process = 'scheduler'"

@@ -80,6 +80,7 @@ SEEN = {
     "tickets": f"id IN ({_TICKETS})",
     "ticket_steps": f"ticket IN ({_TICKETS})",
     "deadlines": f"ticket IN ({_TICKETS})",
+    "deadline_findings": f"ticket IN ({_TICKETS})",
     "object_grants": _OWN,
     "event_log": "EXISTS (SELECT FROM unnest(before || after) AS path WHERE starts_with(path, :scope))",
     "idempotency_keys": "account IN (SELECT username FROM accounts a JOIN account_grants g ON g.account = a.id"
@@ -125,6 +126,10 @@ def filled(running: RunningCity) -> RunningCity:
         )
         assert answer.status == 200, answer.content
         _people_set(running, county)
+    running.rows(
+        "INSERT INTO deadline_findings (ticket, found_at, what, missing, stray)"
+        " SELECT id, now(), 'rows', '{handling}', '{}' FROM tickets"
+    )
     return running
 
 
@@ -311,7 +316,9 @@ def test_the_web_process_may_write_what_people_do_and_nothing_else(filled: Runni
         ("ticket_steps", "INSERT"),
         ("object_grants", "INSERT"),
         ("object_grants", "DELETE"),
+        ("deadlines", "INSERT"),
         ("deadlines", "UPDATE"),
+        ("deadlines", "DELETE"),
         ("incidents", "UPDATE"),
         ("incident_levels", "INSERT"),
         ("alerts", "UPDATE"),
@@ -559,7 +566,7 @@ def test_who_a_ticket_is_sent_to_beside_its_place_sees_it_and_after_the_return_n
     assert (put["op"], put["version"], put["data"]["holder"]["region"]) == ("put", 2, BESIDE)
     assert name in _names(_items(filled, BESIDE, "/api/v1/tickets"))
     assert [step["move"] for step in _items(filled, BESIDE, f"/api/v1/tickets/{ticket}/steps")] == ["file", "dispatch"]
-    assert {move["move"] for move in filled.ticket(ticket, BESIDE)["moves"]} == {"accept", "return"}
+    assert {move["move"] for move in filled.ticket(ticket, BESIDE)["moves"]} >= {"accept", "return"}
     filled.move(BESIDE, ticket, "accept")
     assert beside.event(lambda event: event["id"] == name)["data"]["status"] == "accepted"
 

@@ -14,11 +14,12 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import Engine, text
 
-from command_center.calendar_store import load_calendar, open_deadlines
+from command_center.calendar_store import load_calendar
 from command_center.city import build_city, city_mark, read_city
 from command_center.cli import main
 from command_center.standard.store import standards_of, standards_on
 from command_center.ticket.clock import Limit, Unit
+from command_center.ticket.store import open_tickets
 from command_center.work_calendar import is_published
 from config.database import scoped, web_engine, worker_engine
 from tests.command_center.standard.workbooks import BURST, ROAD, ROWS, TITLES, WATER, changed, table, workbook
@@ -214,7 +215,7 @@ def test_stating_days_names_the_deadlines_that_lie_elsewhere_then_and_dry_runs_c
     dusty = standing.open_ticket(cell_code(0), matter="dust")
     standing.open_ticket(cell_code(1), matter="waterlogging")
     with standing.engine.connect() as connection:
-        assert {own.category for own in open_deadlines(connection)} == {"dust", "waterlogging"}
+        assert {own.place.category for own in open_tickets(connection)} == {"dust", "waterlogging"}
         [number] = connection.execute(text("SELECT number FROM tickets WHERE id = :id"), {"id": dusty}).scalars()
     # A fortnight off from today on: whenever the test runs, the office hours are elsewhere.
     today = datetime.now(ZONE).date()

@@ -13,10 +13,8 @@ import yaml
 from command_center.ticket.dispatch import (
     BadDispatchTable,
     DispatchTable,
-    OpenDeadline,
     open_ticket,
     read,
-    shifts,
     ticket_id,
 )
 from command_center.ticket.ticket import Move, Status
@@ -87,24 +85,6 @@ def test_the_last_working_day_is_whole_where_the_table_says_so() -> None:
     hours = office("08:00-12:00", "14:00-18:00", ends="closing")
     found = parsed(by_category={"dust": line}, office_hours=hours).due_at("dust", 1, FRIDAY)
     assert found == datetime(2026, 11, 30, 18, tzinfo=FRIDAY.tzinfo)
-
-
-def test_a_new_calendar_names_the_deadlines_it_moves_and_keeps_what_each_was_given() -> None:
-    offered = parsed(by_category={"dust": limit(4, clock="working_hours")})
-    raised = datetime(2026, 11, 30, 9, tzinfo=FRIDAY.tzinfo)
-    deadlines = [
-        OpenDeadline(UUID(int=1), "T1", "dust", 1, FRIDAY, offered.due_at("dust", 1, FRIDAY)),
-        OpenDeadline(UUID(int=2), "T2", "dust", 1, FRIDAY, raised),  # 3 of its 4 hours: it was raised once
-        OpenDeadline(UUID(int=3), "T3", "flood", 1, FRIDAY, offered.due_at("flood", 1, FRIDAY)),
-        OpenDeadline(UUID(int=4), "T4", "dust", 1, FRIDAY, FRIDAY + timedelta(hours=1)),
-    ]
-    saturday = StatedDay(date(2026, 11, 28), is_workday=True, source="notice", verified=True)
-    found = shifts(deadlines, offered, WorkCalendar((saturday,)))
-    assert [(shift.deadline.number, shift.due_at.astimezone(FRIDAY.tzinfo).isoformat()) for shift in found] == [
-        ("T1", "2026-11-28T10:00:00+08:00"),
-        ("T2", "2026-11-28T09:00:00+08:00"),
-    ]
-    assert shifts(deadlines, offered, WorkCalendar()) == []
 
 
 BAD: list[tuple[str, str]] = [

@@ -1,41 +1,50 @@
-"""The life of a ticket: one table of moves, and a ticket that is the fold of its steps."""
+"""The life of a ticket told as stories: one table of moves, and a ticket that is the fold of its steps."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from command_center.ticket.ticket import (
+from command_center.ticket.clock import Limit, Unit
+from command_center.ticket.deadline import acted, deadlines_of, graded, recounted
+from command_center.ticket.decide import (
+    BadWish,
     IllegalMove,
-    Move,
     NoSuchTarget,
     NotYours,
     ReasonMissing,
+    Wish,
+    decide,
+    machine_step,
+    offers,
+)
+from command_center.ticket.table import TRANSITIONS, Who
+from command_center.ticket.ticket import (
+    ENDED,
+    Cause,
+    Filing,
+    Move,
     Status,
     Step,
     Ticket,
     after,
     audience,
-    decide,
     event_of,
     fold,
-    machine_step,
-    may_see,
-    offers,
+    responsible,
     shown,
 )
+from command_center.work_calendar import StatedDay, WorkCalendar
 from gis.region import TIERS
 from tests.command_center.ticket.opened import (
     CELL,
     CITY_DESK,
     COUNTY,
     NOW,
+    TABLE,
     TOWN,
     TREE,
     VILLAGE,
@@ -47,282 +56,390 @@ from tests.command_center.ticket.opened import (
 from tests.small_city import COUNTIES, cell_code
 
 OTHER_TOWN = TREE.path(cell_code(0, 2))[2].code
-SYSTEM = (Move.RAISE, Move.OVERDUE)
-
-# Who may do what to a ticket that a township holds: written out here once more, so that the table cannot drift unseen.
-HOLDER_MAY = {
-    Status.FILED: {Move.DISPATCH, Move.ACCEPT},
-    Status.DISPATCHED: {Move.DISPATCH, Move.ACCEPT, Move.RETURN},
-    Status.ACCEPTED: {Move.DISPATCH, Move.RETURN, Move.FINISH},
-    Status.RETURNED: {Move.DISPATCH, Move.ACCEPT, Move.RETURN},
-    Status.HANDLED: set(),
-    Status.CLOSED: set(),
-}
-ABOVE_MAY = {status: {Move.REWORK, Move.CLOSE} if status is Status.HANDLED else set() for status in Status}
-BECOMES = {
-    Move.DISPATCH: Status.DISPATCHED,
-    Move.ACCEPT: Status.ACCEPTED,
-    Move.RETURN: Status.RETURNED,
-    Move.FINISH: Status.HANDLED,
-    Move.REWORK: Status.DISPATCHED,
-    Move.CLOSE: Status.CLOSED,
-}
-NEED_REASON = {Move.RETURN, Move.REWORK}
-ACTORS = {
-    "holder": TOWN,
-    "county": COUNTY,
-    "city": CITY_DESK,
-    "below": VILLAGE,
-    "beside": OTHER_TOWN,
-    "far": COUNTIES[1],
-}
+OTHER_VILLAGE = TREE.path(cell_code(0, 1, 2))[3].code
+HOUR = timedelta(hours=1)
+DOWN = [CITY_DESK, COUNTY, TOWN, VILLAGE]
+_ROUND = {Move.VERIFIED: {"ok": True}, Move.CHECKED: {"ok": True}, Move.EVALUATE: {"score": 4}}
 
 
-def standing(status: Status, region: str = TOWN) -> Ticket:
-    """A ticket in that status at that desk."""
-    return replace(ticket(), status=status, holder=desk(region))
+def step(one: Ticket, what: Move, by: str, *, at: datetime = NOW, reason: str | None = "因为", **more: Any) -> Step:
+    wish = Wish(what, one.version, reason=reason, **_ROUND.get(what, {}) | more)
+    return decide(one, wish, actor(by), TREE, TABLE, at)
 
 
-def move(
-    one: Ticket, what: Move, by: str, *, to: str | None = None, reason: str | None = "因为", at: datetime = NOW
-) -> Step:
-    return decide(one, what, actor(by), TREE, at, to=to, reason=reason)
-
-
-@pytest.mark.parametrize(("status", "what", "who"), list(product(Status, Move, ACTORS)))
-def test_each_move_is_possible_from_where_and_for_whom_the_table_says(status: Status, what: Move, who: str) -> None:
-    one = standing(status)
-    by = ACTORS[who]
-    allowed = {"holder": HOLDER_MAY, "county": ABOVE_MAY, "city": ABOVE_MAY}.get(who, {}).get(status, set())
-    if what in allowed:
-        step = move(one, what, by)
-        assert (step.status, step.version, step.by, step.at) == (BECOMES[what], one.version + 1, actor(by), NOW)
-        return
-    somebody_may = what in HOLDER_MAY[status] | ABOVE_MAY[status]
-    with pytest.raises(NotYours if somebody_may else IllegalMove, match=one.place.number):
-        move(one, what, by)
-
-
-@pytest.mark.parametrize(("status", "what"), list(product(Status, Move)))
-def test_the_system_makes_its_own_moves_only_and_none_on_a_closed_ticket(status: Status, what: Move) -> None:
-    one = standing(status)
-    if what in SYSTEM and status is not Status.CLOSED:
-        step = machine_step(one, what, NOW)
-        assert (step.status, step.holder, step.version, step.by) == (status, one.holder, one.version + 1, None)
-        return
-    with pytest.raises(IllegalMove):
-        machine_step(one, what, NOW)
-
-
-@pytest.mark.parametrize("status", Status)
-def test_above_the_city_stands_the_city_itself(status: Status) -> None:
-    one = standing(status, CITY_DESK)
-    for what in (Move.REWORK, Move.CLOSE):
-        if status is Status.HANDLED:
-            assert move(one, what, CITY_DESK).status is BECOMES[what]
-            with pytest.raises(NotYours):
-                move(one, what, COUNTY)
-        else:
-            with pytest.raises(IllegalMove):
-                move(one, what, CITY_DESK)
-
-
-@pytest.mark.parametrize("reason", [None, "", "  \n"])
-@pytest.mark.parametrize("what", sorted(BECOMES))
-def test_a_move_that_needs_a_reason_has_none_without_words(what: Move, reason: str | None) -> None:
-    status = Status.HANDLED if what in {Move.REWORK, Move.CLOSE} else Status.ACCEPTED
-    one = standing(Status.DISPATCHED if what is Move.ACCEPT else status)
-    by = COUNTY if status is Status.HANDLED else TOWN
-    if what in NEED_REASON:
-        with pytest.raises(ReasonMissing):
-            move(one, what, by, reason=reason)
-    else:
-        assert move(one, what, by, reason=reason).reason is None
-    assert move(one, what, by, reason=" 水深 ").reason == "水深"
-
-
-def test_a_ticket_goes_down_to_the_place_unless_somebody_says_where() -> None:
-    one = standing(Status.FILED, COUNTY)
-    assert move(one, Move.DISPATCH, COUNTY).holder == desk(TOWN)
-    assert move(one, Move.DISPATCH, COUNTY, to=OTHER_TOWN).holder == desk(OTHER_TOWN)
-
-
-@pytest.mark.parametrize("to", [CITY_DESK, COUNTY, VILLAGE, CELL, COUNTIES[1], "nowhere"])
-def test_a_ticket_goes_one_tier_down_and_nowhere_else(to: str) -> None:
-    with pytest.raises(NoSuchTarget, match=to):
-        move(standing(Status.FILED, COUNTY), Move.DISPATCH, COUNTY, to=to)
-
-
-@pytest.mark.parametrize("to", [CITY_DESK, VILLAGE, TOWN, OTHER_TOWN])
-def test_a_ticket_goes_back_to_the_tier_above_and_nowhere_else(to: str) -> None:
-    one = standing(Status.ACCEPTED)
-    assert move(one, Move.RETURN, TOWN).holder == desk(COUNTY)
-    with pytest.raises(NoSuchTarget):
-        move(one, Move.RETURN, TOWN, to=to)
-
-
-def test_nothing_lies_below_the_grid_or_above_the_city() -> None:
-    with pytest.raises(NoSuchTarget, match="grid"):
-        move(standing(Status.ACCEPTED, CELL), Move.DISPATCH, CELL)
-    with pytest.raises(NoSuchTarget, match="city"):
-        move(standing(Status.RETURNED, CITY_DESK), Move.RETURN, CITY_DESK)
-
-
-@pytest.mark.parametrize("region", [CITY_DESK, COUNTY, TOWN, VILLAGE])
-def test_the_place_s_own_path_is_offered_first_and_every_child_is_offered(region: str) -> None:
-    [offer] = [o for o in offers(standing(Status.FILED, region), actor(region), TREE) if o.move is Move.DISPATCH]
-    path = [part.code for part in TREE.path(CELL)]
-    assert offer.to[0][0] == path[path.index(region) + 1]
-    assert {code for code, _ in offer.to} == {child.code for child in TREE.children[region]}
-
-
-def accepted(one: Ticket, what: Move, by: str, to: str | None) -> bool:
-    try:
-        move(one, what, by, to=to)
-    except (IllegalMove, NotYours, NoSuchTarget):
-        return False
-    return True
-
-
-@pytest.mark.parametrize(
-    ("status", "region"), list(product(Status, [CITY_DESK, COUNTY, TOWN, OTHER_TOWN, VILLAGE, CELL, COUNTIES[1]]))
-)
-def test_what_is_offered_is_accepted_and_nothing_else_is(status: Status, region: str) -> None:
-    one = standing(status, region)
-    targets = {CITY_DESK, COUNTY, TOWN, OTHER_TOWN, VILLAGE, CELL, *COUNTIES}
-    for by in {CITY_DESK, COUNTY, TOWN, OTHER_TOWN, VILLAGE, CELL, COUNTIES[1], COUNTIES[2]}:
-        offered = {offer.move: offer for offer in offers(one, actor(by), TREE)}
-        for what in Move:
-            offer = offered.get(what)
-            assert accepted(one, what, by, None) == (offer is not None)
-            assert offer is None or offer.needs_reason == (what in NEED_REASON)
-            for to in targets:
-                reachable = offer is not None and (not offer.to or to in dict(offer.to))
-                assert accepted(one, what, by, to) == reachable
-
-
-def walk(data: st.DataObject) -> tuple[list[Step], list[Ticket]]:
-    """A trail of moves that anybody was offered, the system's among them, and the ticket after each step."""
-    place, first = trail(data.draw(st.integers(1, 4)))
-    steps, tickets = [first], [fold(place, [first])]
-    for n in range(data.draw(st.integers(0, 20))):
-        one, now = tickets[-1], NOW + timedelta(minutes=n + 1)
-        if one.status is Status.CLOSED:
-            break
-        if data.draw(st.integers(0, 5)) == 0:
-            step = data.draw(st.sampled_from([raised(one, now), machine_step(one, Move.OVERDUE, now)]))
-        else:
-            step = data.draw(st.sampled_from(human_steps(one, now)))
-        steps.append(step)
-        tickets.append(after(one, step))
-    return steps, tickets
-
-
-def seeing(one: Ticket) -> set[str]:
-    """The regions that see a ticket: those on the way to its place and those on the way to its holder."""
-    return {region.code for code in (CELL, one.holder.region) for region in TREE.path(code)}
-
-
-def raised(one: Ticket, now: datetime) -> Step:
-    return machine_step(one, Move.RAISE, now, severity=4, title="更深", title_en="deeper", due_at=now)
-
-
-def human_steps(one: Ticket, now: datetime) -> list[Step]:
-    """Every step that the holder or a region above it is offered."""
-    desks = {region.code for region in TREE.path(one.holder.region)}
-    return [
-        move(one, offer.move, by, to=to, at=now)
-        for by in sorted(desks)
-        for offer in offers(one, actor(by), TREE)
-        for to in (*(code for code, _ in offer.to), None)
-    ]
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.data())
-def test_wherever_a_ticket_travels_it_is_the_fold_of_its_steps(data: st.DataObject) -> None:
-    steps, tickets = walk(data)
-    place = tickets[0].place
-    for n, one in enumerate(tickets, start=1):
-        assert fold(place, steps[:n]) == one
-        assert one.version == n == steps[n - 1].version
-        assert one.place is place
-        assert (one.holder.account is not None) == (one.accepted_at is not None)
-        assert (one.closed_at is not None) == (one.status is Status.CLOSED)
-        assert (one.handled_at is not None) == (one.status in {Status.HANDLED, Status.CLOSED})
-        assert one.status is not Status.ACCEPTED or one.accepted_at is not None
-        assert set(audience(one)) <= {place.scope, one.holder.scope}
-        assert may_see(one, one.holder.scope)
-        assert {code for code in TREE.regions if may_see(one, TREE[code].scope)} == seeing(one)
-        assert shown(one)["version"] == n
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.data())
-def test_a_ticket_that_is_not_closed_can_always_be_moved_and_a_closed_one_never(data: st.DataObject) -> None:
-    one = walk(data)[1][-1]
-    everybody = [actor(code) for code in TREE.regions]
-    if one.status is Status.CLOSED:
-        assert not any(offers(one, somebody, TREE) for somebody in everybody)
-        for what in Move:
-            with pytest.raises(IllegalMove):
-                machine_step(one, what, NOW)
-    else:
-        assert any(offers(one, somebody, TREE) for somebody in everybody)
+def go(one: Ticket, what: Move, by: str, **more: Any) -> Ticket:
+    return after(one, step(one, what, by, **more))
 
 
 def travel(one: Ticket, *moves: tuple[Move, str]) -> Ticket:
     for what, by in moves:
-        one = after(one, move(one, what, by))
+        one = go(one, what, by)
     return one
 
 
-DOWN = [CITY_DESK, COUNTY, TOWN, VILLAGE]
+def accepted(region: str = TOWN, severity: int = 2) -> Ticket:
+    one = travel(replace(ticket(severity), holder=desk(region)), (Move.ACCEPT, region))
+    assert one.status is Status.ACCEPTED
+    return one
 
 
-def test_a_ticket_travels_from_the_city_to_the_grid_and_back_up_to_the_city() -> None:
+def handled() -> Ticket:
+    return go(accepted(), Move.FINISH, TOWN)
+
+
+def reported() -> Ticket:
+    """A person's report that the township has to look at."""
+    place, _ = trail()
+    due = TABLE.stage_due("filing", 1, NOW)
+    facts = {"severity": 1, "title": "井盖缺失", "title_en": "Cover missing", "due_at": due, "stage_due_at": due}
+    return fold(place, [Step(1, Move.REPORT, NOW, Status.REPORTED, desk(TOWN), facts=facts)])
+
+
+def refused(one: Ticket, what: Move, by: str, error: type[Exception] = IllegalMove, **more: Any) -> None:
+    with pytest.raises(error):
+        step(one, what, by, **more)
+
+
+def by_itself(one: Ticket, now: datetime) -> tuple[Ticket, list[Move]]:
+    found, steps = acted(one, TREE, TABLE, now)
+    return found, [own.move for own in steps]
+
+
+# What a holder (H), a desk above (A), a helper (P) and the system (S) may do from each status: written out once more, so that
+# the table cannot drift unseen.
+_DESK = "dispatch:H return:H hand_up:H merge:HA ask_extension:H ask_suspension:H grant:A refuse:A"
+_WAITING = f"{_DESK} accept:H self_handle:H"
+_ALWAYS = "force_close:A raise:S grave:S absorb:S release:S recount:S report_lapse:S report_up:HA report_final:HA"
+_HELP = "help_accept:P help_done:P help_decline:P help_lapse:S"
+_RUNNING = f"{_ALWAYS} {_HELP} supervise:AS remind:AS overdue:S lapse:S escalate:S"
+MAY = {
+    "reported": f"{_RUNNING} verify:H file:H void:H merge:HA",
+    "verifying": f"{_RUNNING} verified:H",
+    "filed": f"{_RUNNING} {_WAITING}",
+    "dispatched": f"{_RUNNING} {_WAITING}",
+    "returned": f"{_RUNNING} {_WAITING}",
+    "accepted": f"{_RUNNING} {_DESK} finish:H assist:H",
+    "arbitrating": f"{_RUNNING} arbitrate:H",
+    "suspended": f"{_ALWAYS} resume:HAS",
+    "handled": f"{_RUNNING} check:A rework:A close:A",
+    "checking": f"{_RUNNING} checked:H",
+    "closed": "evaluate:A reopen:A appeal:H grant:A refuse:A",
+    "evaluated": "reopen:A appeal:H grant:A refuse:A",
+    "void": "reopen:A",
+    "merged": "split:HA",
+}
+_LETTERS = {"H": Who.HOLDER, "A": Who.ABOVE, "P": Who.HELPER, "S": Who.SYSTEM}
+
+
+@pytest.mark.parametrize("status", Status)
+def test_each_move_is_possible_from_where_and_for_whom_the_table_says(status: Status) -> None:
+    stated = dict(entry.split(":") for entry in MAY[status].split())
+    found = {str(move): transition.who for (own, move), transition in TRANSITIONS.items() if own is status}
+    assert found == {move: {_LETTERS[letter] for letter in letters} for move, letters in stated.items()}
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("by", [TOWN, COUNTY, CITY_DESK, VILLAGE, OTHER_TOWN, COUNTIES[1]])
+def test_who_is_neither_holder_nor_above_nor_helper_may_do_nothing(status: Status, by: str) -> None:
+    one = replace(accepted(), status=status, desk=desk(COUNTY))
+    whose = {TOWN: Who.HOLDER, COUNTY: Who.ABOVE, CITY_DESK: Who.ABOVE}.get(by)
+    for what in Move:
+        transition = TRANSITIONS.get((status, what))
+        if transition is None or transition.who == {Who.SYSTEM}:
+            refused(one, what, by)
+        elif whose not in transition.who:
+            refused(one, what, by, NotYours)
+
+
+def test_an_organisation_acts_on_what_was_routed_to_it_and_on_nothing_else() -> None:
+    one = replace(ticket(2), holder=replace(desk(TOWN), org="water"))
+    water, police = replace(actor(TOWN), org="water"), replace(actor(TOWN), org="police")
+    assert decide(one, Wish(Move.ACCEPT, 1), water, TREE, TABLE, NOW).status is Status.ACCEPTED
+    with pytest.raises(NotYours):
+        decide(one, Wish(Move.ACCEPT, 1), police, TREE, TABLE, NOW)
+    assert offers(one, police, TREE, TABLE, NOW) == []
+
+
+@pytest.mark.parametrize("reason", [None, "", "  \n"])
+def test_a_move_that_needs_a_reason_has_none_without_words(reason: str | None) -> None:
+    refused(accepted(), Move.RETURN, TOWN, ReasonMissing, reason=reason)
+    refused(handled(), Move.REWORK, COUNTY, ReasonMissing, reason=reason)
+    refused(accepted(), Move.FORCE_CLOSE, COUNTY, ReasonMissing, reason=reason)
+    assert step(handled(), Move.CLOSE, COUNTY, reason=reason).reason is None
+
+
+def test_a_ticket_travels_from_the_city_to_the_grid_and_each_return_goes_to_who_sent_it() -> None:
     below = travel(ticket(), *((Move.DISPATCH, by) for by in DOWN))
     assert (below.holder, below.status) == (desk(CELL), Status.DISPATCHED)
-    back = travel(below, *((Move.RETURN, by) for by in [CELL, *reversed(DOWN[1:])]))
-    assert (back.holder, back.status, back.version) == (desk(CITY_DESK), Status.RETURNED, 9)
-    tiers = [travel(ticket(), *((Move.DISPATCH, by) for by in DOWN[:n])).holder.tier for n in range(5)]
-    assert tuple(tiers) == TIERS
+    assert [travel(ticket(), *((Move.DISPATCH, by) for by in DOWN[:n])).holder.tier for n in range(5)] == list(TIERS)
+    straight = go(ticket(), Move.DISPATCH, CITY_DESK, to=CELL)
+    assert straight.holder == desk(CELL)
+    back = go(straight, Move.RETURN, CELL)
+    assert (back.holder, back.status) == (desk(CITY_DESK), Status.RETURNED)
 
 
-def test_a_ticket_is_accepted_finished_sent_back_and_finished_again_before_it_is_closed() -> None:
-    one = travel(ticket(), *((Move.DISPATCH, by) for by in DOWN), (Move.ACCEPT, CELL))
-    assert (one.holder.account, one.accepted_at) == (f"u-{CELL}", NOW)
-    one = travel(one, (Move.FINISH, CELL))
-    assert (one.handled_at, one.holder.account) == (NOW, f"u-{CELL}")
-    one = travel(one, (Move.REWORK, VILLAGE))
-    assert (one.handled_at, one.accepted_at, one.holder) == (None, None, desk(CELL))
-    one = travel(one, (Move.ACCEPT, CELL), (Move.FINISH, CELL), (Move.CLOSE, COUNTY))
-    assert (one.status, one.closed_at, one.holder.region) == (Status.CLOSED, NOW, CELL)
+def test_a_ticket_goes_down_to_any_desk_below_and_up_only_as_far_as_it_is_grave() -> None:
+    one = replace(ticket(3), holder=desk(COUNTY))
+    assert go(one, Move.DISPATCH, COUNTY).holder == desk(TOWN)
+    assert go(one, Move.DISPATCH, COUNTY, to=OTHER_TOWN).holder == desk(OTHER_TOWN)
+    for to in (CITY_DESK, COUNTY, COUNTIES[1], "nowhere"):
+        refused(one, Move.DISPATCH, COUNTY, NoSuchTarget, to=to)
+    mild, grave = (replace(ticket(severity), holder=desk(VILLAGE)) for severity in (2, 3))
+    assert go(mild, Move.HAND_UP, VILLAGE).holder == desk(TOWN)
+    refused(mild, Move.HAND_UP, VILLAGE, NoSuchTarget, to=CITY_DESK)
+    assert go(grave, Move.HAND_UP, VILLAGE, to=CITY_DESK).holder == desk(CITY_DESK)
+    refused(replace(one, holder=desk(CELL)), Move.DISPATCH, CELL, NoSuchTarget)
+    refused(replace(one, holder=desk(CITY_DESK)), Move.RETURN, CITY_DESK, NoSuchTarget)
 
 
-def test_whoever_hands_a_ticket_on_no_longer_has_it() -> None:
-    one = travel(standing(Status.DISPATCHED), (Move.ACCEPT, TOWN), (Move.DISPATCH, TOWN))
-    assert (one.holder, one.accepted_at) == (desk(VILLAGE), None)
+def test_after_two_returns_the_lowest_desk_above_both_decides_and_that_binds() -> None:
+    one = travel(ticket(3), (Move.DISPATCH, COUNTY), (Move.RETURN, TOWN))
+    assert (one.status, one.holder, one.returns) == (Status.RETURNED, desk(COUNTY), 1)
+    one = go(one, Move.DISPATCH, COUNTY, to=OTHER_TOWN)
+    due = one.due_at
+    last = step(one, Move.RETURN, OTHER_TOWN, cause=Cause.NOT_OURS, at=NOW + HOUR)
+    assert last.told == {"cause": "not_ours"}
+    one = after(one, last)
+    assert (one.status, one.holder, one.returns) == (Status.ARBITRATING, desk(COUNTY), 2)
+    assert one.due_at == due, "the clock keeps running"
+    assert {offer.move for offer in offers(one, actor(COUNTY), TREE, TABLE, NOW)} == {Move.ARBITRATE}
+    one = go(one, Move.ARBITRATE, COUNTY, to=OTHER_TOWN)
+    assert (one.status, one.holder, one.binding) == (Status.DISPATCHED, desk(OTHER_TOWN), True)
+    refused(one, Move.RETURN, OTHER_TOWN)
+    refused(one, Move.HAND_UP, OTHER_TOWN)
+    assert go(one, Move.ACCEPT, OTHER_TOWN).status is Status.ACCEPTED
 
 
-def test_a_graver_matter_and_a_lapsed_deadline_leave_the_ticket_where_it_is() -> None:
-    one = standing(Status.DISPATCHED)
-    due = NOW + timedelta(minutes=5)
-    graver = after(one, machine_step(one, Move.RAISE, NOW, severity=4, title="深", title_en="deep", due_at=due))
-    assert (graver.severity, graver.title, graver.title_en, graver.due_at) == (4, "深", "deep", due)
-    assert (graver.status, graver.holder) == (one.status, one.holder)
-    assert after(one, machine_step(one, Move.OVERDUE, NOW)).overdue_at == NOW
+def test_a_desk_that_returns_twice_is_judged_by_the_one_above_it() -> None:
+    one = ticket(3)
+    for _ in range(2):
+        one = travel(one, (Move.DISPATCH, COUNTY), (Move.RETURN, TOWN))
+    assert (one.status, one.holder) == (Status.ARBITRATING, desk(COUNTY))
+
+
+def test_an_extension_adds_the_original_limit_twice_and_only_before_overdue() -> None:
+    one = accepted(severity=2)
+    first = one.due_at
+    for n in (1, 2):
+        one = go(go(one, Move.ASK_EXTENSION, TOWN), Move.GRANT, COUNTY)
+        assert (one.extensions, one.due_at) == (n, first + n * timedelta(hours=8))
+    refused(one, Move.ASK_EXTENSION, TOWN)
+    other = accepted(severity=2)
+    refused(other, Move.ASK_EXTENSION, TOWN, at=other.due_at)
+    asked = go(other, Move.ASK_EXTENSION, TOWN)
+    assert responsible(asked) == COUNTY
+    refused(asked, Move.GRANT, TOWN, NotYours)
+    refused(asked, Move.ASK_SUSPENSION, TOWN, until=NOW + HOUR)
+    refused(asked, Move.GRANT, COUNTY, at=other.due_at)
+    assert go(asked, Move.REFUSE, COUNTY).due_at == other.due_at
+
+
+def test_a_suspension_stops_the_clock_once_at_most_a_year_and_ends_by_itself() -> None:
+    one = accepted(severity=2)
+    for until in (None, NOW, NOW + timedelta(days=366)):
+        refused(one, Move.ASK_SUSPENSION, TOWN, BadWish, until=until)
+    until = NOW + timedelta(days=30)
+    one = go(go(one, Move.ASK_SUSPENSION, TOWN, until=until), Move.GRANT, COUNTY, at=NOW + HOUR)
+    assert (one.status, deadlines_of(one)) == (Status.SUSPENDED, {"resume": until})
+    assert by_itself(one, until - HOUR) == (one, [])
+    one, moves = by_itself(one, until)
+    assert (one.status, moves) == (Status.ACCEPTED, [Move.RESUME])
+    assert one.due_at == until + timedelta(hours=7), "seven of its eight hours were left"
+    refused(one, Move.ASK_SUSPENSION, TOWN, until=until + HOUR)
+
+
+def test_overdue_acts_by_itself_remind_supervise_up_and_to_the_city() -> None:
+    one = accepted(VILLAGE, severity=1)
+    due = one.due_at
+    one, moves = by_itself(one, due)
+    assert (moves, one.overdue_at, one.overdues) == ([Move.OVERDUE, Move.REMIND], due, 1)
+    one, moves = by_itself(one, due + HOUR)
+    assert moves == [Move.SUPERVISE]
+    assert one.supervised_at == due + HOUR
+    one, moves = by_itself(one, due + 2 * HOUR)
+    assert (moves, one.holder, one.status) == ([Move.ESCALATE], desk(TOWN), Status.ACCEPTED)
+    assert one.why is not None
+    assert one.why.how == "escalated"
+    one, moves = by_itself(one, due + 6 * HOUR)
+    assert (moves, one.holder) == ([Move.ESCALATE], desk(CITY_DESK))
+    for n in range(1, 4):
+        one, moves = by_itself(one, due + 6 * HOUR + n * timedelta(minutes=240))
+        assert moves == [Move.REMIND], "the last desk is reminded until somebody acts"
+    assert one.overdue_at == due
+
+
+def test_a_stage_that_takes_too_long_climbs_too_and_an_acceptance_ends_that() -> None:
+    one = replace(ticket(1), holder=desk(VILLAGE))
+    until = one.stage_due_at
+    assert until is not None
+    one, moves = by_itself(one, until)
+    assert moves == [Move.LAPSE, Move.REMIND]
+    assert one.overdue_at is None
+    one = go(one, Move.ACCEPT, VILLAGE, at=until)
+    assert (one.rung_at, deadlines_of(one)) == (None, {"handling": one.due_at})
+
+
+def test_finished_work_that_nobody_checks_calls_for_the_desks_above_and_stays_where_it_is() -> None:
+    one = handled()
+    until = one.stage_due_at
+    assert until is not None
+    assert set(deadlines_of(one)) == {"stage"}
+    assert responsible(one) == COUNTY
+    for n in range(6):
+        one, moves = by_itself(one, until + n * timedelta(days=1))
+        assert moves
+    assert (one.holder.region, responsible(one), one.overdue_at) == (TOWN, CITY_DESK, None)
+
+
+def test_work_is_checked_on_site_sent_back_and_closed() -> None:
+    one = go(handled(), Move.CHECK, COUNTY, to=OTHER_TOWN)
+    assert (one.status, one.holder.region) == (Status.CHECKING, OTHER_TOWN)
+    assert TREE[TOWN].scope in audience(one) or one.place.scope.startswith(TREE[TOWN].scope)
+    refused(one, Move.CHECKED, OTHER_TOWN, BadWish, ok=None)
+    one = go(one, Move.CHECKED, OTHER_TOWN, ok=False)
+    assert (one.status, one.holder.region, one.checked) == (Status.HANDLED, TOWN, False)
+    one = go(one, Move.REWORK, COUNTY, at=NOW + 3 * HOUR)
+    assert (one.status, one.handled_at, one.holder) == (Status.DISPATCHED, None, desk(TOWN))
+    assert one.due_at == NOW + 11 * HOUR, "the clock stood while others looked"
+    one = travel(one, (Move.ACCEPT, TOWN), (Move.FINISH, TOWN), (Move.CLOSE, COUNTY), (Move.EVALUATE, COUNTY))
+    assert (one.status, one.score, deadlines_of(one), responsible(one)) == (Status.EVALUATED, 4, {}, None)
+    refused(go(handled(), Move.CLOSE, COUNTY), Move.EVALUATE, COUNTY, BadWish, score=6)
+
+
+def test_nobody_checks_his_own_work() -> None:
+    refused(handled(), Move.CLOSE, TOWN, NotYours)
+    refused(handled(), Move.CHECK, COUNTY, NoSuchTarget, to=VILLAGE)
+    city = go(accepted(CITY_DESK), Move.FINISH, CITY_DESK)
+    assert go(city, Move.CLOSE, CITY_DESK).status is Status.CLOSED, "above the city stands the city itself"
+
+
+def test_a_matter_mended_on_the_spot_is_handled_at_once() -> None:
+    one = go(replace(ticket(1), holder=desk(CELL)), Move.SELF_HANDLE, CELL)
+    assert (one.status, one.accepted_at, one.handled_at, one.holder.account) == (Status.HANDLED, NOW, NOW, f"u-{CELL}")
+
+
+def test_a_closed_ticket_is_reopened_with_its_whole_limit() -> None:
+    one = go(handled(), Move.CLOSE, COUNTY)
+    one = go(one, Move.REOPEN, COUNTY, at=NOW + 24 * HOUR)
+    assert (one.status, one.closed_at, one.reopened) == (Status.DISPATCHED, None, 1)
+    assert one.due_at == NOW + 32 * HOUR
+
+
+def test_an_appeal_is_made_once_judged_twice_and_leaves_the_overdue_fact() -> None:
+    late, _ = by_itself(accepted(), NOW + 9 * HOUR)
+    closed = travel(late, (Move.FINISH, TOWN), (Move.CLOSE, COUNTY))
+    refused(go(handled(), Move.CLOSE, COUNTY), Move.APPEAL, TOWN)
+    one = go(go(closed, Move.APPEAL, TOWN), Move.GRANT, COUNTY)
+    assert (one.exempt, one.request is not None) == (False, True)
+    refused(one, Move.GRANT, COUNTY, NotYours)
+    one = go(one, Move.GRANT, CITY_DESK)
+    assert (one.exempt, one.overdues, one.overdue_at) == (True, 1, NOW + 9 * HOUR)
+    refused(one, Move.APPEAL, TOWN)
+
+
+def test_helpers_answer_before_the_lead_is_done() -> None:
+    one = go(accepted(), Move.ASSIST, TOWN, to=COUNTIES[1], reason="请派泵车")
+    assert TREE[COUNTIES[1]].scope in audience(one)
+    assert f"help:{COUNTIES[1]}" in deadlines_of(one)
+    refused(one, Move.FINISH, TOWN)
+    refused(one, Move.ASSIST, TOWN, NoSuchTarget, to=COUNTIES[1])
+    assert {offer.move for offer in offers(one, actor(COUNTIES[1]), TREE, TABLE, NOW)} >= {Move.HELP_ACCEPT}
+    one = go(one, Move.HELP_ACCEPT, COUNTIES[1])
+    one, moves = by_itself(one, NOW + 8 * HOUR)
+    assert Move.HELP_LAPSE in moves
+    one = go(one, Move.HELP_DONE, COUNTIES[1], reason="已抽排")
+    assert one.helpers[0].answer == "已抽排"
+    assert go(one, Move.FINISH, TOWN).status is Status.HANDLED
+
+
+def test_a_grave_event_is_reported_up_by_its_own_clock() -> None:
+    one = accepted()
+    first = graded(one, 2, TABLE, NOW)
+    assert first is not None
+    one = after(one, first)
+    assert deadlines_of(one)["upward"] == NOW + timedelta(minutes=15)
+    one, moves = by_itself(one, NOW + timedelta(minutes=15))
+    assert moves == [Move.REPORT_LAPSE]
+    refused(one, Move.REPORT_FINAL, TOWN)
+    one = go(one, Move.REPORT_UP, TOWN, reason="电话初报")
+    assert deadlines_of(one)["upward"] == NOW + timedelta(minutes=30)
+    one = go(one, Move.REPORT_UP, TOWN, reason="书面报告")
+    assert deadlines_of(one)["upward"] == NOW + 24 * HOUR
+    done = go(one, Move.FINISH, TOWN)
+    refused(done, Move.CLOSE, COUNTY)
+    assert travel(done, (Move.REPORT_FINAL, COUNTY), (Move.CLOSE, COUNTY)).status is Status.CLOSED
+    assert graded(accepted(), 4, TABLE, NOW) is None, "an ordinary event is not reported up"
+
+
+def test_a_report_is_verified_on_site_and_filed_under_a_condition_or_declared_void() -> None:
+    one = reported()
+    assert set(deadlines_of(one)) == {"stage"}
+    asked = go(one, Move.VERIFY, TOWN, to=CELL)
+    assert (asked.status, asked.holder) == (Status.VERIFYING, desk(CELL))
+    back = go(asked, Move.VERIFIED, CELL, ok=True)
+    assert (back.status, back.holder, back.verified) == (Status.REPORTED, desk(TOWN), True)
+    condition = Filing(7, "C-0101", "缺失", "恢复", "2紧急工作时")
+    filed = go(back, Move.FILE, TOWN, filing=condition, limit=Limit(2, Unit.CONTINUOUS))
+    assert (filed.status, filed.due_at, filed.filing, filed.small_class) == (
+        Status.FILED,
+        NOW + 2 * HOUR,
+        condition,
+        "C-0101",
+    )
+    void = go(back, Move.VOID, TOWN, reason="无此问题")
+    assert (void.status, void.closed_at) == (Status.VOID, NOW)
+    again = go(void, Move.REOPEN, COUNTY)
+    assert (again.status, set(deadlines_of(again))) == (Status.REPORTED, {"stage"})
+
+
+def test_a_merged_ticket_ends_with_its_master_named_and_is_split_off_again() -> None:
+    one = accepted()
+    master = replace(one.place, id=one.place.incident).id
+    refused(one, Move.MERGE, TOWN, BadWish, to="T1")
+    refused(one, Move.MERGE, TOWN, NoSuchTarget, to=str(one.place.id))
+    merged = go(one, Move.MERGE, TOWN, to=str(master))
+    assert (merged.status, merged.merged_into, merged.closed_at) == (Status.MERGED, master, NOW)
+    split = go(merged, Move.SPLIT, TOWN)
+    assert (split.status, split.merged_into, split.closed_at) == (Status.FILED, None, None)
+    assert deadlines_of(split)
+
+
+def test_a_graver_matter_leaves_the_ticket_where_it_is() -> None:
+    one = accepted()
+    graver = after(one, machine_step(one, Move.RAISE, TABLE, NOW, severity=4, title="深", title_en="deep"))
+    assert (graver.severity, graver.title, graver.status, graver.holder) == (4, "深", one.status, one.holder)
+    for status in ENDED:
+        with pytest.raises(IllegalMove):
+            machine_step(replace(one, status=status), Move.RAISE, TABLE, NOW, severity=4)
+
+
+def test_another_calendar_moves_working_time_and_nothing_else() -> None:
+    friday = datetime(2026, 11, 27, 16, tzinfo=TABLE.offices.zone)
+    clock = TABLE.counted(friday, Limit(4, Unit.WORKING_HOURS))
+    one = replace(accepted(), **clock)
+    assert one.due_at == datetime(2026, 11, 30, 10, tzinfo=friday.tzinfo)
+    saturday = StatedDay(friday.date() + timedelta(days=1), is_workday=True, source="notice", verified=True)
+    moved = recounted(one, TABLE.on(WorkCalendar((saturday,))), friday)
+    assert moved is not None
+    assert moved.move is Move.RECOUNT
+    assert moved.facts["due_at"] == datetime(2026, 11, 28, 10, tzinfo=friday.tzinfo)
+    assert recounted(one, TABLE, friday) is None
+    assert recounted(accepted(), TABLE.on(WorkCalendar((saturday,))), NOW) is None
+
+
+def test_a_limit_that_reaches_into_a_year_not_published_yet_says_so() -> None:
+    last = datetime(2026, 12, 31, 17, tzinfo=TABLE.offices.zone)
+    assert TABLE.counted(last, Limit(4, Unit.WORKING_HOURS))["provisional"]
+    assert not TABLE.counted(last, Limit(4, Unit.CONTINUOUS))["provisional"]
 
 
 def test_a_ticket_sent_beside_its_place_is_seen_there_too_and_leaves_that_sight_again() -> None:
-    one = standing(Status.FILED, COUNTY)
-    beside = after(one, move(one, Move.DISPATCH, COUNTY, to=OTHER_TOWN))
+    one = replace(ticket(3), holder=desk(COUNTY))
+    beside = go(one, Move.DISPATCH, COUNTY, to=OTHER_TOWN)
     assert audience(one) == (one.place.scope,)
     assert audience(beside) == (one.place.scope, TREE[OTHER_TOWN].scope)
-    back = after(beside, move(beside, Move.RETURN, OTHER_TOWN))
-    event = event_of(back, beside)
-    assert event.before == audience(beside)
-    assert event.after == (one.place.scope,)
+    event = event_of(go(beside, Move.RETURN, OTHER_TOWN), beside)
+    assert (event.before, event.after) == (audience(beside), (one.place.scope,))
 
 
 def test_the_log_calls_a_new_ticket_unseen_before() -> None:
@@ -337,3 +454,4 @@ def test_a_ticket_is_shown_with_its_path_its_holder_and_its_times() -> None:
     assert [part["region"] for part in data["path"]][-1] == data["cell"] == CELL
     assert data["holder"]["account"] == f"u-{CITY_DESK}"
     assert (data["opened_at"], data["accepted_at"], data["closed_at"]) == (NOW.isoformat(), NOW.isoformat(), None)
+    assert data["limit"] == {"amount": 2.0, "unit": "continuous"}
