@@ -20,6 +20,7 @@ import command_center.api.mute
 import command_center.api.network
 import command_center.api.page
 import command_center.api.region
+import command_center.api.routing
 import command_center.api.rule
 import command_center.api.session
 import command_center.api.source
@@ -48,6 +49,7 @@ _BLUEPRINTS = (
     command_center.api.alert.blueprint,
     command_center.api.mute.blueprint,
     command_center.api.rule.blueprint,
+    command_center.api.routing.blueprint,
     command_center.api.source.blueprint,
     command_center.api.region.blueprint,
     command_center.api.region.tile_blueprint,

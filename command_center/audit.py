@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 from command_center.ticket import store
 from command_center.ticket.deadline import deadlines_of
 from command_center.ticket.ticket import Ticket, responsible
-from gis.region import RegionTree
+from gis.region import SEPARATOR, RegionTree
 
 _AT_ONCE = 500
 
@@ -48,7 +48,14 @@ def judged(ticket: Ticket, rows: dict[str, datetime], tree: RegionTree) -> Findi
 
 
 def audit_deadlines(engine: Engine, now: datetime, tree: Callable[[Connection], RegionTree]) -> list[Finding]:
-    """Look at every open ticket, keep and return what is wrong, and give each the rows that follow from it."""
+    """Look at every open ticket, keep and return what is wrong, and give each the rows that follow from it.
+
+    A ticket that nobody has to act on cannot be put right here: it is told once, and again when it has moved and is still so.
+    """
+    return _out_of_order(engine, now, tree) + _nobodys(engine, now, tree)
+
+
+def _out_of_order(engine: Engine, now: datetime, tree: Callable[[Connection], RegionTree]) -> list[Finding]:
     found: list[Finding] = []
     while True:
         with engine.begin() as connection:
@@ -60,20 +67,41 @@ def audit_deadlines(engine: Engine, now: datetime, tree: Callable[[Connection], 
             new = [judgement for judgement in judgements if judgement is not None]
             store.replace_deadlines(connection, doubtful)
             store.count_in_order(connection, doubtful)
-            store.save_findings(
-                connection,
-                [
-                    {
-                        "ticket": one.ticket,
-                        "found_at": now,
-                        "what": one.what,
-                        "missing": list(one.missing),
-                        "stray": list(one.stray),
-                    }
-                    for one in new
-                ],
-            )
+            _keep(connection, new, now)
         found += new
         if len(doubtful) < _AT_ONCE or any(one.what == "no_deadline" for one in new):
             # One without any deadline is found again each time: once a round is enough.
             return found
+
+
+def _nobodys(engine: Engine, now: datetime, tree: Callable[[Connection], RegionTree]) -> list[Finding]:
+    with engine.begin() as connection:
+        regions = tree(connection)
+        # As many desks as have something to do, not as many as there are tickets.
+        known = regions.regions.keys() | regions.former.keys()
+        lost = [desk for desk in store.open_desks(connection) if not known >= _codes(*desk)]
+        untold = store.untold_of(connection, lost) if lost else []
+        judgements = [judged(ticket, deadlines_of(ticket), regions) for ticket in untold]
+        new = [judgement for judgement in judgements if judgement is not None]
+        _keep(connection, new, now)
+    return new
+
+
+def _codes(scope: str, escalated_to: str | None) -> set[str]:
+    return {code for code in (*scope.split(SEPARATOR), escalated_to) if code}
+
+
+def _keep(connection: Connection, new: list[Finding], now: datetime) -> None:
+    store.save_findings(
+        connection,
+        [
+            {
+                "ticket": one.ticket,
+                "found_at": now,
+                "what": one.what,
+                "missing": list(one.missing),
+                "stray": list(one.stray),
+            }
+            for one in new
+        ],
+    )

@@ -175,8 +175,9 @@ def rule_packs(pack: str) -> dict[str, bytes]:
 
 def dispatch_table(pack: str, offices: Offices = DEFAULT_OFFICES) -> DispatchTable:
     """The dispatch table of a data pack, counting by the zone and calendar of ``offices``. Raises BadSetting."""
+    rules = routing_table(pack)
     try:
-        return dispatch.read(_pack(pack).joinpath("dispatch.yaml").read_text("utf-8"), offices=offices)
+        return dispatch.read(_pack(pack).joinpath("dispatch.yaml").read_text("utf-8"), rules, offices=offices)
     except BadDispatchTable as problem:
         raise BadSetting(f"config/{pack}/dispatch.yaml: {problem}") from None
 

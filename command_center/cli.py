@@ -19,6 +19,7 @@ from command_center.grid_commands import grid
 from command_center.locate_commands import datum
 from command_center.rule_commands import rules
 from command_center.standard_commands import standards
+from command_center.ticket_commands import tickets
 from config.database import UnsafeRole, UnsafeServer
 from config.settings import BadSetting, Settings, from_environment
 
@@ -228,6 +229,9 @@ main.add_command(standards)
 
 
 main.add_command(rules)
+
+
+main.add_command(tickets)
 
 
 def _settings() -> Settings:

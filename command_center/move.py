@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from command_center.account.account import Account
+from command_center.assignment import assigned
 from command_center.event import log
 from command_center.incident import incident as incidents
 from command_center.incident import store as incident_store
@@ -81,6 +82,7 @@ def make_move(
     if before.version != wish.version:
         raise OutOfDate(before)
     step = decide(before, wish, account.actor, city.tree, city.dispatch, now)
+    step = assigned(connection, before.place, before, step, city.dispatch, city.tree)
     after = tickets.after(before, step)
     changed = incidents.following(incident, after.ended)
     if changed is not None:

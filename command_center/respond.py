@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from command_center.assignment import assigned
 from command_center.event.event import Event
 from command_center.incident import incident as incidents
 from command_center.incident import store as incident_store
@@ -18,7 +19,8 @@ from command_center.shown import alert_event, notice_event
 from command_center.ticket import store as ticket_store
 from command_center.ticket import ticket as tickets
 from command_center.ticket.decide import machine_step
-from command_center.ticket.dispatch import DispatchTable, first_holder, open_ticket, ticket_id
+from command_center.ticket.dispatch import DispatchTable, open_ticket, routed, ticket_id
+from command_center.ticket.routing import Matter
 from command_center.ticket.ticket import UNFILED, Move, Status, Step, Ticket
 from gis.region import TIERS, RegionTree, code_of
 from rules import group_store, mute_store
@@ -158,8 +160,10 @@ def _quiet(
 def _call(connection: Connection, calls: Sequence[_Call], city: Practice, now: datetime) -> list[Event]:
     """Bring alerts before people: each joins its incident or opens one, with its ticket."""
     incident_store.lock_categories(connection, (call.alert.category for call in calls))
+    # Somebody else may have brought a new one before people while we waited for the lock.
+    grown = incident_store.incidents_of_signals(connection, [call.alert.id for call in calls])
+    calls = [_Call(call.alert, call.new and call.alert.id not in grown) for call in calls]
     placed = _place(connection, [call.alert for call in calls if call.new])
-    grown = incident_store.incidents_of_signals(connection, (call.alert.id for call in calls if not call.new))
     joins = {p.signal.id: p.incident for p in placed} | grown
     known = incident_store.load_incidents(connection, set(joins.values()))
     response = _Response(known, ticket_store.load_tickets(connection, [ticket_id(i) for i in known]))
@@ -226,6 +230,7 @@ def _take(
     if known is None:
         number = incident_store.next_number(connection)
         place, step = open_ticket(alert, identity, number, city.tree, city.dispatch, now.astimezone(city.zone))
+        step = assigned(connection, place, None, step, city.dispatch, city.tree)
         incident = incidents.opened(alert, identity, place.id, number, now)
         ticket = tickets.fold(place, [step])
         response.opened.append((ticket, step))
@@ -245,13 +250,16 @@ def _raise_ticket(response: _Response, incident: Incident, city: Practice, now: 
     While nobody has accepted it, it also goes up to the desk that a matter so grave would have come to.
     """
     before = response.tickets[incident.ticket]
-    desk = first_holder(city.tree, incident.cell, incident.severity, city.dispatch)
+    matter = Matter(incident.domain, incident.category, before.small_class, incident.severity, incident.cell)
+    desk, why = routed(matter, city.tree, city.dispatch, now)
     goes_up = before.status is Status.FILED and TIERS.index(desk.tier) < TIERS.index(before.holder.tier)
     limit = city.dispatch.limit(incident.category, incident.severity)
     clock = city.dispatch.counted(now, limit)
     facts: dict[str, Any] = {"severity": incident.severity, "title": incident.title, "title_en": incident.title_en}
     if clock["due_at"] < before.due_at and before.status not in UNFILED | {Status.SUSPENDED}:
         facts |= clock | {"limit": limit}
+    if goes_up:
+        facts["why"] = why
     step = machine_step(before, Move.RAISE, city.dispatch, now, holder=desk if goes_up else None, **facts)
     response.tickets[incident.ticket] = after = tickets.after(before, step)
     response.raised.append((before, after, step))

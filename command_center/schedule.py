@@ -168,7 +168,7 @@ def recount_deadlines(engine: Engine, now: datetime, desk: ReadDesk) -> int:
     count, last = 0, None
     while True:
         with engine.begin() as connection:
-            page = ticket_store.open_after(connection, last, _CLAIMED)
+            page = ticket_store.counted_in_working_time(connection, last, _CLAIMED)
             if not page:
                 return count
             last = page[-1].place.id

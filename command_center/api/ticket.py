@@ -62,7 +62,6 @@ class MoveBody(BaseModel):
     score: int | None = Field(None, ge=1, le=5, description="of `evaluate`")
     standard: int | None = Field(None, ge=1, le=2**62, description="of `file`: number of the filing condition")
 
-
     @field_validator("move")
     @classmethod
     def of_people(cls, move: Move) -> Move:

@@ -87,6 +87,18 @@ def _add_accounts(connection: Connection, city: DemoCity, catalogue: DemoCatalog
         region = regions[account.region]
         grant = (region.code, region.tier, region.name, region.scope)
         save_account(connection, account.username, account.name, stored, grant)
+    _add_shifts(connection)
+
+
+def _add_shifts(connection: Connection) -> None:
+    """Everybody is on duty, day and night, and able: a demo has no office hours."""
+    connection.execute(
+        text(
+            "INSERT INTO rosters (id, account, region, scope, starts_at, ends_at, made_by)"
+            " SELECT gen_random_uuid(), account, region, scope, now(), now() + interval '10 years', 'seed --demo'"
+            " FROM account_grants"
+        )
+    )
 
 
 def _add(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:

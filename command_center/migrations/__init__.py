@@ -14,6 +14,7 @@ import command_center.event.log
 import command_center.heartbeat
 import command_center.idempotency
 import command_center.incident.store
+import command_center.staff_store
 import command_center.standard.store
 import command_center.ticket.store
 import gis.store
@@ -39,6 +40,7 @@ POLICIES: tuple[Policy, ...] = (
     *command_center.incident.store.policies,
     *command_center.ticket.store.policies,
     *command_center.idempotency.policies,
+    *command_center.staff_store.policies,
 )
 
 # What the web process may do beside reading: people move tickets and log in; nothing else is theirs to write.
@@ -57,6 +59,8 @@ _WEB_WRITES = {
     "sessions": "INSERT, DELETE",
     "idempotency_keys": "INSERT, DELETE",
     "merge_jobs": "INSERT",
+    "positions": "INSERT, UPDATE",
+    "rosters": "INSERT",
     # What was written stays as it was written.
     "rule_versions": f"INSERT, UPDATE ({', '.join(rules.version_store.STANDING)})",
     "rule_steps": "INSERT",

@@ -93,13 +93,17 @@ def _climb(ticket: Ticket, tree: RegionTree, table: DispatchTable, now: datetime
         return machine_step(ticket, Move.SUPERVISE, table, now, told={"rung": do}, supervised_at=now, **facts)
     to = tree.root if do == "city" else _above(ticket, tree)
     facts |= {"escalated_to": to.code}
-    holder = None
+    holder, status = None, None
     if ticket.status not in _STAYS and to.code != ticket.holder.region:
         holder = Holder(to.code, to.name, to.tier, to.scope)
-        facts |= {"sender": None, "request": None, "binding": False, "accepted_at": None}
+        # Nobody there has accepted it yet.
+        status = Status.DISPATCHED if ticket.status is Status.ACCEPTED else None
+        facts |= {"sender": None, "request": None, "accepted_at": None}
         facts |= {"why": Why("escalated", from_name=ticket.holder.name)}
         facts |= {"lapsed_at": None, "stage_due_at": None}
-    return machine_step(ticket, Move.ESCALATE, table, now, holder=holder, told={"rung": do, "to": to.name}, **facts)
+    return machine_step(
+        ticket, Move.ESCALATE, table, now, holder=holder, status=status, told={"rung": do, "to": to.name}, **facts
+    )
 
 
 def _often(table: DispatchTable) -> timedelta:
@@ -108,8 +112,8 @@ def _often(table: DispatchTable) -> timedelta:
 
 def _above(ticket: Ticket, tree: RegionTree) -> Region:
     from_here = ticket.escalated_to or ticket.holder.region
-    parent = tree[from_here].parent
-    return tree.root if parent is None else tree[parent]
+    own = tree.regions.get(from_here)
+    return tree.root if own is None or own.parent is None else tree[own.parent]
 
 
 def _unreported(ticket: Ticket, table: DispatchTable, now: datetime) -> Step:

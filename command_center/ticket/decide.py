@@ -151,14 +151,15 @@ def machine_step(
     now: datetime,
     *,
     holder: Holder | None = None,
+    status: Status | None = None,
     told: dict[str, str] | None = None,
     **facts: Any,
 ) -> Step:
-    """A step the system takes by itself; ``holder`` when it also moves the ticket. Raises IllegalMove."""
+    """A step the system takes by itself; ``holder`` and ``status`` when it also moves the ticket. Raises IllegalMove."""
     transition = TRANSITIONS.get((ticket.status, move))
     if transition is None or Who.SYSTEM not in transition.who:
         raise IllegalMove(f"ticket {ticket.place.number} is {ticket.status}: {move} does not apply")
-    status = ticket.status
+    status = status or ticket.status
     if move is Move.RESUME:
         status = ticket.suspended_from or Status.RETURNED
         facts = _resumed(ticket, table, now)
@@ -230,7 +231,7 @@ def _settled(
             clocks |= {"rung": 0, "rung_at": None}
         elif moved or ticket.rung_at is None:
             clocks |= {"rung": 0, "rung_at": now + table.ladder.rungs[0].after(severity)}
-        if status in ENDED:
+        if status in ENDED and not ticket.ended:
             clocks |= {"request": None, "suspended_from": None, "suspended_at": None, "resumes_at": None}
         facts = clocks | facts
     return {name: value for name, value in facts.items() if getattr(ticket, name) != value}
@@ -247,14 +248,18 @@ def _plain(holder: Holder) -> Holder:
 def _guard(case: _Case) -> None:
     """What stands in the way of a move beside its status and who makes it."""
     ticket, move = case.ticket, case.wish.move
-    if ticket.binding and move in {Move.RETURN, Move.HAND_UP}:
+    if ticket.binding == ticket.holder.region and move in {Move.RETURN, Move.HAND_UP}:
         raise case.refuse("an arbitration gave it to this desk, and that binds")
     if move in {Move.FINISH, Move.CLOSE} and (waiting := [own.name for own in ticket.helpers if own.open]):
         raise case.refuse(f"{', '.join(waiting)} has not answered yet")
     asked = any(own.state == "asked" and own.scope == case.actor.scope for own in ticket.helpers)
     if move is Move.HELP_ACCEPT and not asked:
         raise case.refuse("it was accepted already")
-    if move is Move.CLOSE and ticket.upward is not None and ticket.upward.next is not None:
+    if (
+        move in {Move.CLOSE, Move.FORCE_CLOSE, Move.MERGE}
+        and ticket.upward is not None
+        and ticket.upward.next is not None
+    ):
         raise case.refuse("its final report upwards has not been given")
     if move in {Move.REPORT_UP, Move.REPORT_FINAL} and (ticket.upward is None or ticket.upward.next is None):
         raise case.refuse("no report upwards is due")
@@ -369,7 +374,7 @@ def _why(case: _Case, how: str) -> Why:
     return Why(how, case.reason, case.reason, None, case.actor.name, case.ticket.holder.name)
 
 
-_ANEW: Final[dict[str, Any]] = {"accepted_at": None, "request": None, "binding": False, "desk": None}
+_ANEW: Final[dict[str, Any]] = {"accepted_at": None, "request": None, "desk": None}
 
 
 def _verify(case: _Case) -> _Effect:
@@ -397,7 +402,8 @@ def _file(case: _Case) -> _Effect:
 
 
 def _end(case: _Case) -> _Effect:
-    return _Effect({"closed_at": case.now})
+    # Whoever only looks at it does not keep it: a ticket that ends under a check is that of the desk that is checked.
+    return _Effect({"closed_at": case.now, "desk": None}, case.ticket.desk)
 
 
 def _merge(case: _Case) -> _Effect:
@@ -412,10 +418,20 @@ def _merge(case: _Case) -> _Effect:
 
 def _split(case: _Case) -> _Effect:
     ticket = case.ticket
-    limit = case.table.limit(ticket.place.category, ticket.severity) if ticket.limit == NO_LIMIT else ticket.limit
-    clock = {"limit": limit, **case.table.counted(case.now, limit), "overdue_at": None}
-    facts = _ANEW | clock | {"merged_into": None, "closed_at": None, "why": _why(case, "split")}
+    facts = (
+        _ANEW
+        | _whole(case)
+        | {"overdue_at": None}
+        | {"merged_into": None, "closed_at": None, "why": _why(case, "split")}
+    )
     return _Effect(facts, _plain(ticket.holder))
+
+
+def _whole(case: _Case) -> dict[str, Any]:
+    """The clock with the whole limit from now on; what ended before it was filed gets the limit that it never had."""
+    ticket = case.ticket
+    limit = case.table.limit(ticket.place.category, ticket.severity) if ticket.limit == NO_LIMIT else ticket.limit
+    return {"limit": limit, **case.table.counted(case.now, limit)}
 
 
 def _dispatch(case: _Case) -> _Effect:
@@ -425,7 +441,7 @@ def _dispatch(case: _Case) -> _Effect:
 
 def _arbitrate(case: _Case) -> _Effect:
     to = _desk(_sent(case, Where.BELOW_OR_HERE))
-    facts = _ANEW | {"binding": True, "sender": _plain(case.ticket.holder), "why": _why(case, "arbitrated")}
+    facts = _ANEW | {"binding": to.region, "sender": _plain(case.ticket.holder), "why": _why(case, "arbitrated")}
     return _Effect(facts, to)
 
 
@@ -435,31 +451,48 @@ def _accept(case: _Case) -> _Effect:
 
 
 def _return(case: _Case) -> _Effect:
-    ticket = case.ticket
-    returns, returners = ticket.returns + 1, (*ticket.disowned, ticket.holder.region)
     back = _returned_to(case)
     if back is None:
-        raise NoSuchTarget(f"{ticket.holder.name} is at the {ticket.holder.tier} tier: return leads nowhere from there")
+        tier = case.ticket.holder.tier
+        raise NoSuchTarget(f"{case.ticket.holder.name} is at the {tier} tier: return leads nowhere from there")
+    return _given_back(case, back, case.wish.cause or Cause.OTHER)
+
+
+def _given_back(case: _Case, back: Region, cause: Cause) -> _Effect:
+    """Back to whoever sent it, or before the lowest desk above all who gave it back once that is too often."""
+    ticket = case.ticket
+    returns, returners = ticket.returns + 1, (*ticket.disowned, ticket.holder.region)
     disputed = returns >= ARBITRATED_AFTER
     to = _arbiter(case, returners) if disputed else back
     how = "disputed" if disputed else "returned"
     facts = _ANEW | {"returns": returns, "disowned": returners, "sender": None, "why": _why(case, how)}
-    status = Status.ARBITRATING if disputed else None
-    return _Effect(facts, _desk(to), status, {"cause": str(case.wish.cause or Cause.OTHER)})
+    status = Status.ARBITRATING if disputed else Status.RETURNED
+    return _Effect(facts, _desk(to), status, {"cause": str(cause)})
 
 
 def _hand_up(case: _Case) -> _Effect:
-    to = _desk(_sent(case, Where.UP))
-    return _Effect(_ANEW | {"sender": None, "why": _why(case, "handed_up")}, to)
+    to, sender = _sent(case, Where.UP), case.ticket.sender
+    if sender is not None and sender.region == to.code:
+        # Up to the desk that sent it down is a return by another name, and counts as one.
+        return _given_back(case, to, Cause.NO_CAPACITY)
+    return _Effect(_ANEW | {"sender": None, "why": _why(case, "handed_up")}, _desk(to))
 
 
 def _finish(case: _Case) -> _Effect:
-    return _Effect({"handled_at": case.now, "request": None})
+    return _Effect({"handled_at": case.now, "request": None} | _late(case))
+
+
+def _late(case: _Case) -> dict[str, Any]:
+    """That the work is late, where the system has not come to say so before it was done."""
+    ticket = case.ticket
+    if ticket.overdue_at is not None or case.now <= ticket.due_at:
+        return {}
+    return {"overdue_at": case.now, "overdues": ticket.overdues + 1}
 
 
 def _self_handle(case: _Case) -> _Effect:
     who = replace(case.ticket.holder, account=case.actor.account, account_name=case.actor.name)
-    return _Effect({"accepted_at": case.now, "handled_at": case.now, "request": None}, who)
+    return _Effect({"accepted_at": case.now, "handled_at": case.now, "request": None} | _late(case), who)
 
 
 def _check(case: _Case) -> _Effect:
@@ -499,7 +532,10 @@ def _reopen(case: _Case) -> _Effect:
         until = case.table.stage_due("filing", ticket.severity, now)
         return _Effect(facts | {"due_at": until})
     facts |= {"handled_at": None, "accepted_at": None, "overdue_at": None, "score": None, "checked": None}
-    return _Effect(facts | case.table.counted(now, ticket.limit), _plain(ticket.holder))
+    # What was appealed was the overdue of before; who had not answered by the end is not asked any more.
+    facts |= {"request": None, "appealed": False, "exempt": False}
+    facts["helpers"] = tuple(own for own in ticket.helpers if not own.open)
+    return _Effect(facts | _whole(case), _plain(ticket.holder))
 
 
 def _ask(case: _Case) -> _Effect:

@@ -23,9 +23,10 @@ from command_center.ticket.clock import (
     due,
     marks,
 )
+from command_center.ticket.routing import Matter, RoutingTable, route
 from command_center.ticket.ticket import Holder, Move, Place, Status, Step, Why
 from command_center.work_calendar import WorkCalendar
-from gis.region import TIERS, RegionTree
+from gis.region import RegionTree
 from rules.alert import NAMESPACE, Alert
 from rules.document import YAML_FAULTS, fault
 from rules.rule import Evidence
@@ -119,7 +120,6 @@ STAGES: Final = ("filing", "verify", "accept", "arbitrate", "check", "close", "h
 
 
 class _Pack(msgspec.Struct, frozen=True):
-    first_tier: dict[int, str]
     handling: _Handling
     office_hours: _OfficeHours | None = None
     warning: _Warning | None = None
@@ -165,9 +165,9 @@ SKIPS_FROM: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class DispatchTable:
-    """First tier by severity, handling limit by category or else by severity, and the clock that limits are counted by."""
+    """Whom a matter comes to, its handling limit by category or else by severity, and the clock that limits are counted by."""
 
-    first_tier: dict[int, str]
+    routing: RoutingTable
     by_severity: dict[int, HandlingLimit]
     by_category: dict[str, HandlingLimit]
     offices: Offices
@@ -219,7 +219,7 @@ class DispatchTable:
         return replace(self, offices=replace(self.offices, calendar=calendar))
 
 
-def read(text: str, *, offices: Offices = DEFAULT_OFFICES) -> DispatchTable:
+def read(text: str, routing: RoutingTable, *, offices: Offices = DEFAULT_OFFICES) -> DispatchTable:
     """The table from its YAML text, with its office hours in ``offices``. Raises BadDispatchTable."""
     try:
         found: Any = yaml.safe_load(text)
@@ -232,10 +232,10 @@ def read(text: str, *, offices: Offices = DEFAULT_OFFICES) -> DispatchTable:
     except (msgspec.ValidationError, BadOfficeHours) as problem:
         raise BadDispatchTable(f"dispatch table: {problem}") from None
     for severity in (1, 2, 3, 4):
-        if pack.first_tier.get(severity) not in TIERS or severity not in pack.handling.by_severity:
-            raise BadDispatchTable(f"dispatch table: severity {severity} needs a first_tier and a limit in by_severity")
+        if severity not in pack.handling.by_severity:
+            raise BadDispatchTable(f"dispatch table: severity {severity} needs a limit in by_severity")
     return DispatchTable(
-        pack.first_tier,
+        routing,
         pack.handling.by_severity,
         pack.handling.by_category,
         replace(offices, hours=hours),
@@ -282,10 +282,12 @@ def ticket_id(incident: UUID) -> UUID:
     return uuid5(NAMESPACE, f"ticket\0{incident}")
 
 
-def first_holder(tree: RegionTree, cell: str, severity: int, table: DispatchTable) -> Holder:
-    """The desk that a matter of this severity in this cell comes to."""
-    desk = tree.path(cell)[TIERS.index(table.first_tier[severity])]
-    return Holder(desk.code, desk.name, desk.tier, desk.scope)
+def routed(matter: Matter, tree: RegionTree, table: DispatchTable, now: datetime) -> tuple[Holder, Why]:
+    """Whose a matter is, and why, by the rules of the day that it is in the city."""
+    found = route(table.routing, matter, tree, now.astimezone(table.offices.zone).date())
+    desk = tree[found.region]
+    holder = Holder(desk.code, desk.name, desk.tier, desk.scope, org=found.org, org_name=found.org_name)
+    return holder, Why("routed", found.text, found.text_en, found.rule)
 
 
 def open_ticket(
@@ -310,12 +312,13 @@ def open_ticket(
         source_name=alert.source.name,
         opened_at=now,
     )
-    holder = first_holder(tree, place.cell, alert.severity, table)
-    return place, file(place, holder, alert.severity, alert.title, alert.title_en, table)
+    matter = Matter(alert.domain, alert.category, None, alert.severity, place.cell)
+    holder, why = routed(matter, tree, table, now)
+    return place, file(place, holder, alert.severity, alert.title, alert.title_en, table, why)
 
 
 def file(
-    place: Place, holder: Holder, severity: int, title: str, title_en: str, table: DispatchTable, why: Why | None = None
+    place: Place, holder: Holder, severity: int, title: str, title_en: str, table: DispatchTable, why: Why
 ) -> Step:
     """The first step of a ticket that opens filed: it comes to a desk, and its clocks begin."""
     limit = table.limit(place.category, severity)
@@ -326,6 +329,6 @@ def file(
         "limit": limit,
         **table.counted(place.opened_at, limit),
         "stage_due_at": table.stage_due("accept", severity, place.opened_at),
-        "why": why or Why("opened"),
+        "why": why,
     }
     return Step(1, Move.FILE, place.opened_at, Status.FILED, holder, facts=facts)

@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
+from command_center.ticket.clock import WORKING
 from command_center.ticket.deadline import deadlines_of
 from command_center.ticket.ticket import (
     Actor,
@@ -63,7 +64,7 @@ tickets = Table(
     Column("source_kind", Text, nullable=False),
     Column("source", Text, nullable=False, index=True),
     Column("source_name", Text, nullable=False),
-    Column("opened_at", Instant, nullable=False, index=True),
+    Column("opened_at", Instant, nullable=False),
     Column("status", Text, nullable=False),
     Column("tier", Text, nullable=False),
     Column("holder", JSONB, nullable=False),
@@ -352,6 +353,29 @@ def suspicious(connection: Connection, limit: int) -> list[Ticket]:
     return [ticket_of(row) for row in found]
 
 
+def open_desks(connection: Connection) -> list[tuple[str, str | None]]:
+    """Who has open tickets: the holder's scope, and the region a ticket was escalated to."""
+    found = connection.execute(
+        text("SELECT DISTINCT holder ->> 'scope', standing ->> 'escalated_to' FROM tickets WHERE closed_at IS NULL")
+    )
+    return [(scope, escalated_to) for scope, escalated_to in found]
+
+
+def untold_of(connection: Connection, desks: Sequence[tuple[str, str | None]]) -> list[Ticket]:
+    """Their open tickets that no audit has called nobody's since they last moved, not locked."""
+    found = connection.execute(
+        text(
+            "SELECT t.* FROM tickets t JOIN unnest(CAST(:scopes AS text[]), CAST(:escalated AS text[])) d(scope, escalated)"
+            " ON d.scope = t.holder ->> 'scope' AND d.escalated IS NOT DISTINCT FROM t.standing ->> 'escalated_to'"
+            " WHERE t.closed_at IS NULL AND NOT EXISTS (SELECT FROM deadline_findings f WHERE f.ticket = t.id"
+            " AND f.what = 'nobody' AND f.found_at >= (SELECT max(s.at) FROM ticket_steps s WHERE s.ticket = t.id))"
+            " ORDER BY t.id"
+        ),
+        {"scopes": [scope for scope, _ in desks], "escalated": [to for _, to in desks]},
+    )
+    return [ticket_of(row) for row in found]
+
+
 def count_in_order(connection: Connection, own: Sequence[Ticket]) -> None:
     """Write what the deadlines of locked tickets add up to."""
     for ticket in own:
@@ -390,9 +414,11 @@ def open_tickets(connection: Connection) -> list[Ticket]:
     return [ticket_of(row) for row in connection.execute(statement)]
 
 
-def open_after(connection: Connection, last: UUID | None, limit: int) -> list[Ticket]:
-    """The next open tickets in the order of their ids, locked until the transaction ends."""
-    statement = tickets.select().where(tickets.c.closed_at.is_(None)).order_by(tickets.c.id).limit(limit)
+def counted_in_working_time(connection: Connection, last: UUID | None, limit: int) -> list[Ticket]:
+    """The next open tickets whose time stands still while the offices are closed, by id, locked until the transaction ends."""
+    unit = tickets.c.standing["granted"]["unit"].astext
+    counts = tickets.c.closed_at.is_(None) & unit.in_([str(own) for own in WORKING])
+    statement = tickets.select().where(counts).order_by(tickets.c.id).limit(limit)
     if last is not None:
         statement = statement.where(tickets.c.id > last)
     return [ticket_of(row) for row in connection.execute(statement.with_for_update())]

@@ -294,7 +294,7 @@ class Ticket:
     checked: bool | None = None
     returns: int = 0
     disowned: tuple[str, ...] = ()
-    binding: bool = False
+    binding: str | None = None
     request: Request | None = None
     extensions: int = 0
     suspensions: int = 0

@@ -62,7 +62,14 @@ def test_a_ticket_goes_down_five_tiers_is_handled_and_is_closed_by_the_desk_abov
     assert offered(accepted) == {"finish", "return", "hand_up", "assist", "merge", "ask_extension", "ask_suspension"}
     handled = running.move(CELL, ticket, "finish")
     assert (handled["status"], offered(handled)) == ("handled", set())
-    assert offered(running.ticket(ticket, VILLAGE)) == {"close", "rework", "check", "force_close", "remind", "supervise"}
+    assert offered(running.ticket(ticket, VILLAGE)) == {
+        "close",
+        "rework",
+        "check",
+        "force_close",
+        "remind",
+        "supervise",
+    }
     closed = running.move(VILLAGE, ticket, "close")
     assert (closed["status"], closed["version"], offered(closed)) == ("closed", 8, {"evaluate", "reopen"})
     times = [closed[name] for name in ("opened_at", "accepted_at", "handled_at", "closed_at")]

@@ -82,6 +82,9 @@ SEEN = {
     "deadlines": f"ticket IN ({_TICKETS})",
     "deadline_findings": f"ticket IN ({_TICKETS})",
     "object_grants": _OWN,
+    "rosters": _OWN,
+    "positions": _OWN,
+    "skills": f"account IN (SELECT account FROM account_grants WHERE {_OWN})",
     "event_log": "EXISTS (SELECT FROM unnest(before || after) AS path WHERE starts_with(path, :scope))",
     "idempotency_keys": "account IN (SELECT username FROM accounts a JOIN account_grants g ON g.account = a.id"
     f" WHERE {_OWN.replace('scope,', 'g.scope,')})",
@@ -126,6 +129,13 @@ def filled(running: RunningCity) -> RunningCity:
         )
         assert answer.status == 200, answer.content
         _people_set(running, county)
+    for statement in (
+        "INSERT INTO rosters SELECT gen_random_uuid(), account, region, scope, NULL, now(), now() + interval '1 hour', 'x'"
+        " FROM account_grants",
+        "INSERT INTO skills SELECT account, 'gas' FROM account_grants",
+        "INSERT INTO positions SELECT account, 118, 34, now(), scope FROM account_grants",
+    ):
+        running.rows(statement)
     running.rows(
         "INSERT INTO deadline_findings (ticket, found_at, what, missing, stray)"
         " SELECT id, now(), 'rows', '{handling}', '{}' FROM tickets"
@@ -329,6 +339,9 @@ def test_the_web_process_may_write_what_people_do_and_nothing_else(filled: Runni
         ("sessions", "DELETE"),
         ("idempotency_keys", "INSERT"),
         ("merge_jobs", "INSERT"),
+        ("rosters", "INSERT"),
+        ("positions", "INSERT"),
+        ("positions", "UPDATE"),
         ("rule_versions", "INSERT"),
         ("rule_versions", "UPDATE"),
         ("rule_steps", "INSERT"),

@@ -34,6 +34,7 @@ def upgrade() -> None:
     op.add_column("tickets", sa.Column("next_at", sa.DateTime(timezone=True)))
     op.add_column("ticket_steps", sa.Column("told", _JSON, server_default="{}", nullable=False))
     op.drop_index("ix_tickets_open", table_name="tickets")
+    op.drop_index("ix_tickets_opened_at", table_name="tickets")
     unended = sa.text("closed_at IS NULL")
     op.create_index("ix_tickets_open", "tickets", ["scope", "opened_at"], postgresql_where=unended)
     op.create_index("ix_tickets_open_newest", "tickets", ["opened_at", "id"], postgresql_where=unended)
@@ -77,6 +78,41 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_deadline_findings_ticket"), "deadline_findings", ["ticket"])
     op.create_index(op.f("ix_deadline_findings_found_at"), "deadline_findings", ["found_at"])
+    path, instant = sa.Text(collation="C"), sa.DateTime(timezone=True)
+    op.create_table(
+        "rosters",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("account", sa.Uuid(), nullable=False),
+        sa.Column("region", sa.Text(), nullable=False),
+        sa.Column("scope", path, nullable=False),
+        sa.Column("org", sa.Text()),
+        sa.Column("starts_at", instant, nullable=False),
+        sa.Column("ends_at", instant, nullable=False),
+        sa.Column("made_by", sa.Text(), nullable=False),
+        sa.CheckConstraint("ends_at > starts_at", name=op.f("ck_rosters_ends_after_start")),
+        sa.ForeignKeyConstraint(["account"], ["accounts.id"], name=op.f("fk_rosters_account")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rosters")),
+    )
+    op.create_index(op.f("ix_rosters_account"), "rosters", ["account"])
+    op.create_index("ix_rosters_scope", "rosters", ["scope", "ends_at"])
+    op.create_table(
+        "skills",
+        sa.Column("account", sa.Uuid(), nullable=False),
+        sa.Column("skill", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["account"], ["accounts.id"], name=op.f("fk_skills_account")),
+        sa.PrimaryKeyConstraint("account", "skill", name=op.f("pk_skills")),
+    )
+    op.create_table(
+        "positions",
+        sa.Column("account", sa.Uuid(), nullable=False),
+        sa.Column("lng", sa.Double(), nullable=False),
+        sa.Column("lat", sa.Double(), nullable=False),
+        sa.Column("at", instant, nullable=False),
+        sa.Column("scope", path, nullable=False),
+        sa.ForeignKeyConstraint(["account"], ["accounts.id"], name=op.f("fk_positions_account")),
+        sa.PrimaryKeyConstraint("account", name=op.f("pk_positions")),
+    )
+    op.create_index(op.f("ix_positions_scope"), "positions", ["scope"])
     # The auditor's next round gives every open ticket the deadlines that follow from it.
 
 

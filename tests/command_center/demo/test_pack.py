@@ -78,7 +78,6 @@ def test_numbers_that_no_document_states_are_marked_unverified() -> None:
 
 def test_dispatch_names_a_tier_for_every_severity_and_two_continuous_hours_for_waterlogging() -> None:
     dispatch = pack("dispatch.yaml")
-    assert dispatch["first_tier"] == {1: "village", 2: "township", 3: "county", 4: "city"}
     assert set(dispatch["handling"]["by_severity"]) == {1, 2, 3, 4}
     waterlogging = dispatch["handling"]["by_category"]["waterlogging"]
     assert (waterlogging["hours"], waterlogging["clock"]) == (2, "continuous")

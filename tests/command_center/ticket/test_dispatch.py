@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -27,7 +28,6 @@ SOURCE = {"text": "a test", "confidence": "unverified"}
 def table(**changes: Any) -> dict[str, Any]:
     """A whole table as its YAML text has it, with some of it changed."""
     made: dict[str, Any] = {
-        "first_tier": {1: "village", 2: "township", 3: "county", 4: "city"},
         "by_severity": {severity: limit(hours) for severity, hours in {1: 24, 2: 8, 3: 4, 4: 2}.items()},
         "by_category": {"gas_leak": limit(0.5)},
     } | changes
@@ -44,7 +44,7 @@ def office(*spans: str, ends: str = "same_time") -> dict[str, Any]:
 
 
 def parsed(**changes: Any) -> DispatchTable:
-    return read(yaml.safe_dump(table(**changes)))
+    return read(yaml.safe_dump(table(**changes)), TABLE.routing)
 
 
 @pytest.mark.parametrize(
@@ -90,12 +90,21 @@ def test_the_last_working_day_is_whole_where_the_table_says_so() -> None:
 BAD: list[tuple[str, str]] = [
     ("", "object"),
     ("[", "line 1: not YAML"),
-    ("first_tier: [", "line 1: not YAML"),
+    ("handling: [", "line 1: not YAML"),
     ("effective_from: 2026-13-01", "not YAML: month"),
-    (yaml.safe_dump({"handling": table()["handling"]}), "first_tier"),
-    (yaml.safe_dump({"first_tier": {}}), "handling"),
-    (yaml.safe_dump(table(first_tier={1: "village", 2: "township", 3: "county"})), "severity 4"),
-    (yaml.safe_dump(table(first_tier={1: "street", 2: "township", 3: "county", 4: "city"})), "severity 1"),
+    (yaml.safe_dump({"stages": {}}), "handling"),
+    (yaml.safe_dump(table(stages={"lunch": limit(1)})), "lunch"),
+    (yaml.safe_dump(table(escalation={"rungs": [], "repeat_minutes": 5})), "rungs"),
+    (
+        yaml.safe_dump(table(escalation={"rungs": [{"do": "up", "minutes": {1: 5}}], "repeat_minutes": 5})),
+        "severities 1 to 4",
+    ),
+    (
+        yaml.safe_dump(
+            table(upward={"by_grade": {1: {"first_minutes": 0}}, "follow_up_hours": 1, "repeat_minutes": 1})
+        ),
+        "first",
+    ),
     (yaml.safe_dump(table(by_severity={1: limit(24)})), "severity 2"),
     (yaml.safe_dump(table(by_category={"a": limit("soon")})), "hours"),
     (yaml.safe_dump(table(by_category={"a": limit(0)})), "hours"),
@@ -123,7 +132,7 @@ BAD: list[tuple[str, str]] = [
 @pytest.mark.parametrize(("text", "reason"), BAD, ids=[str(n) for n in range(len(BAD))])
 def test_a_table_that_cannot_be_used_is_refused_in_one_line(text: str, reason: str) -> None:
     with pytest.raises(BadDispatchTable) as refused:
-        read(text)
+        read(text, TABLE.routing)
     assert str(refused.value).startswith("dispatch table: ")
     assert reason in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -138,9 +147,10 @@ def test_the_graver_the_higher_the_desk_a_ticket_comes_to_first(severity: int, t
 
 
 def test_a_table_may_send_a_ticket_straight_to_the_grid() -> None:
-    straight = parsed(first_tier=dict.fromkeys((1, 2, 3, 4), "grid"))
-    _, step = open_ticket(alert(), INCIDENT, 7, TREE, straight, NOW)
-    assert step.holder == desk(CELL)
+    rules = replace(TABLE.routing, tier_by_severity=dict.fromkeys((1, 2, 3, 4), "grid"), rules=TABLE.routing.rules[:-4])
+    straight = replace(TABLE, routing=rules)
+    _, step = open_ticket(alert(category="gas_leak"), INCIDENT, 7, TREE, straight, NOW)
+    assert step.holder.region == CELL
 
 
 def test_a_ticket_says_where_it_is_and_what_it_came_from() -> None:

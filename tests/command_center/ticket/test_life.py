@@ -54,8 +54,10 @@ def becomes_possible(before: Ticket, step: Step) -> bool:
     """Whether the table allows where a step took a ticket."""
     stated = _FROM.get((before.status, step.move))
     if stated is not None:
-        disputed = step.move is Move.RETURN and step.status is Status.ARBITRATING
-        return step.status is stated or disputed
+        back = {Status.ARBITRATING, Status.RETURNED}
+        return step.status is stated or (step.move in {Move.RETURN, Move.HAND_UP} and step.status in back)
+    if step.move is Move.ESCALATE and before.status is Status.ACCEPTED and step.holder.region != before.holder.region:
+        return step.status is Status.DISPATCHED
     if step.move is Move.RESUME:
         return step.status is before.suspended_from
     return step.status is before.status or (step.move is Move.GRANT and step.status is Status.SUSPENDED)

@@ -59,7 +59,11 @@ OTHER_TOWN = TREE.path(cell_code(0, 2))[2].code
 OTHER_VILLAGE = TREE.path(cell_code(0, 1, 2))[3].code
 HOUR = timedelta(hours=1)
 DOWN = [CITY_DESK, COUNTY, TOWN, VILLAGE]
-_ROUND = {Move.VERIFIED: {"ok": True}, Move.CHECKED: {"ok": True}, Move.EVALUATE: {"score": 4}}
+_ROUND: dict[Move, dict[str, Any]] = {
+    Move.VERIFIED: {"ok": True},
+    Move.CHECKED: {"ok": True},
+    Move.EVALUATE: {"score": 4},
+}
 
 
 def step(one: Ticket, what: Move, by: str, *, at: datetime = NOW, reason: str | None = "因为", **more: Any) -> Step:
@@ -204,7 +208,7 @@ def test_after_two_returns_the_lowest_desk_above_both_decides_and_that_binds() -
     assert one.due_at == due, "the clock keeps running"
     assert {offer.move for offer in offers(one, actor(COUNTY), TREE, TABLE, NOW)} == {Move.ARBITRATE}
     one = go(one, Move.ARBITRATE, COUNTY, to=OTHER_TOWN)
-    assert (one.status, one.holder, one.binding) == (Status.DISPATCHED, desk(OTHER_TOWN), True)
+    assert (one.status, one.holder, one.binding) == (Status.DISPATCHED, desk(OTHER_TOWN), OTHER_TOWN)
     refused(one, Move.RETURN, OTHER_TOWN)
     refused(one, Move.HAND_UP, OTHER_TOWN)
     assert go(one, Move.ACCEPT, OTHER_TOWN).status is Status.ACCEPTED
@@ -257,7 +261,7 @@ def test_overdue_acts_by_itself_remind_supervise_up_and_to_the_city() -> None:
     assert moves == [Move.SUPERVISE]
     assert one.supervised_at == due + HOUR
     one, moves = by_itself(one, due + 2 * HOUR)
-    assert (moves, one.holder, one.status) == ([Move.ESCALATE], desk(TOWN), Status.ACCEPTED)
+    assert (moves, one.holder, one.status) == ([Move.ESCALATE], desk(TOWN), Status.DISPATCHED)
     assert one.why is not None
     assert one.why.how == "escalated"
     one, moves = by_itself(one, due + 6 * HOUR)
