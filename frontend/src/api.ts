@@ -3,6 +3,7 @@ import type {
   Alert,
   AlertWish,
   Camera,
+  Choice,
   City,
   Device,
   FieldDifference,
@@ -105,11 +106,11 @@ export const api = {
   summary: (region: string | null) => request<Summary>('GET', `/summary${query({ region })}`),
   map: () => request<MapDescription>('GET', '/map'),
   region: async (code: string) => (await request<Page<Region>>('GET', `/regions${query({ code })}`)).items[0] ?? null,
-  tickets: (filters: { status?: string; region?: string; cursor?: string; limit?: number }) =>
+  tickets: (filters: { status?: string; open?: boolean; region?: string; cursor?: string; limit?: number }) =>
     request<Page<Ticket>>('GET', `/tickets${query(filters)}`),
   ticket: (id: string) => request<Ticket>('GET', `/tickets/${encodeURIComponent(id)}`),
   steps: async (id: string) => (await request<Page<Step>>('GET', `/tickets/${encodeURIComponent(id)}/steps`)).items,
-  move: (id: string, wish: { move: MoveName; to?: string; reason?: string; version: number }, key: string) =>
+  move: (id: string, wish: { move: MoveName; version: number } & Choice, key: string) =>
     request<Ticket>('POST', `/tickets/${encodeURIComponent(id)}/moves`, wish, { 'Idempotency-Key': key }),
   cameras: () => everyPage<Camera>('/cameras', { limit: 500 }, DEVICES_LIMIT),
   sensors: () => everyPage<Device>('/sensors', { limit: 500 }, DEVICES_LIMIT),

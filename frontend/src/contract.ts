@@ -10,10 +10,16 @@ export type Domain = (typeof DOMAINS)[number]
 export const SEVERITIES = [1, 2, 3, 4] as const
 export type Severity = (typeof SEVERITIES)[number]
 
-export const STATUSES = ['filed', 'dispatched', 'accepted', 'returned', 'handled', 'closed'] as const
+export const STATUSES = [
+  'reported', 'verifying', 'void', 'filed', 'dispatched', 'accepted', 'returned', 'arbitrating', 'suspended', 'handled', 'checking', 'closed', 'evaluated', 'merged',
+] as const
 export type Status = (typeof STATUSES)[number]
 
-export const MOVES = ['dispatch', 'accept', 'return', 'finish', 'rework', 'close'] as const
+export const MOVES = [
+  'verify', 'verified', 'file', 'void', 'merge', 'split', 'dispatch', 'arbitrate', 'accept', 'return', 'hand_up', 'finish', 'self_handle', 'check', 'checked', 'rework', 'close',
+  'force_close', 'evaluate', 'reopen', 'ask_extension', 'ask_suspension', 'appeal', 'grant', 'refuse', 'resume', 'supervise', 'remind', 'assist', 'help_accept', 'help_done',
+  'help_decline', 'report_up', 'report_final',
+] as const
 export type MoveName = (typeof MOVES)[number]
 
 export type Bounds = [west: number, south: number, east: number, north: number]
@@ -77,6 +83,11 @@ export interface Holder {
   tier: Tier
   account: string | null
   account_name: string | null
+  org?: string | null
+  org_name?: string | null
+  /** For whom it is meant, before anybody accepted it. */
+  assignee?: string | null
+  assignee_name?: string | null
 }
 
 export interface Source {
@@ -85,13 +96,120 @@ export interface Source {
   name: string
 }
 
+export const CAUSES = ['not_ours', 'wrong_place', 'wrong_category', 'no_capacity', 'unclear', 'other'] as const
+export type Cause = (typeof CAUSES)[number]
+
+/** What a move asks for beside a reason and a target. */
+export type Ask = 'cause' | 'until' | 'ok' | 'score' | 'ticket' | 'filing'
+
 export interface Move {
   move: MoveName
   needs_reason: boolean
   to: { region: string; name: string }[]
+  asks?: Ask[]
 }
 
-export interface Ticket {
+/** What a person chose for a move. Of `merge` `to` is the other ticket. */
+export interface Choice {
+  to?: string
+  reason?: string
+  cause?: Cause
+  until?: string
+  ok?: boolean
+  score?: number
+  /** Of `file`: number of the filing condition. */
+  standard?: number
+}
+
+/** How a ticket came to its holder. */
+export interface TicketWhy {
+  how: string
+  text?: string
+  text_en?: string
+  rule?: string
+  by?: string
+  from_name?: string
+}
+
+/** A desk that was asked to help. */
+export interface Helper {
+  region: string
+  name: string
+  tier?: Tier
+  asked: string
+  asked_at: string
+  state?: 'asked' | 'accepted' | 'done' | 'declined'
+  due_at?: string | null
+  answered_at?: string | null
+  answer?: string | null
+}
+
+/** What the holder asked for and nobody has answered. */
+export interface Request {
+  what: 'extension' | 'suspension' | 'appeal' | 'appeal_review'
+  by: string
+  by_name: string
+  reason: string
+  at: string
+  until?: string | null
+}
+
+/** The clock of reporting a grave event upwards; `next` null: the final report was given. Grade 1 is the gravest. */
+export interface Upward {
+  grade: number
+  since: string
+  next?: 'first' | 'written' | 'follow_up' | null
+  due_at?: string | null
+  given?: number
+  lapses?: number
+}
+
+export interface Limit {
+  amount: number
+  unit: 'continuous' | 'working_hours' | 'working_days' | 'natural_days'
+}
+
+/** What a ticket's whole life adds to its place and its holder; what a push of an older server leaves out is missing. */
+export interface Standing {
+  responsible?: string | null
+  limit?: Limit
+  granted?: Limit
+  amber_at?: string | null
+  red_at?: string | null
+  /** The holidays of a year that it reaches into are not published: the date may move. */
+  provisional?: boolean
+  stage_due_at?: string | null
+  lapsed_at?: string | null
+  rung?: number
+  rung_at?: string | null
+  overdues?: number
+  supervised_at?: string | null
+  escalated_to?: string | null
+  why?: TicketWhy | null
+  small_class?: string | null
+  filing?: { n: number; small_code: string; condition: string; close_condition: string; limit_text: string } | null
+  /** The answers of the checks before filing and after handling. */
+  verified?: boolean | null
+  checked?: boolean | null
+  returns?: number
+  disowned?: string[]
+  binding?: boolean
+  request?: Request | null
+  extensions?: number
+  suspensions?: number
+  suspended_at?: string | null
+  resumes_at?: string | null
+  helpers?: Helper[]
+  upward?: Upward | null
+  appealed?: boolean
+  exempt?: boolean
+  score?: number | null
+  reopened?: number
+  merged_into?: string | null
+  merged?: string[]
+}
+
+export interface Ticket extends Standing {
   id: string
   number: string
   title: string
@@ -131,6 +249,7 @@ export interface Step {
   tier: Tier
   holder: { region: string; name: string }
   reason: string | null
+  told?: Record<string, string>
 }
 
 export interface Incident {

@@ -1,12 +1,15 @@
 /** One ticket opened for reading and acting: the ticket with its allowed moves, its trail, and what went wrong last. */
 import { type Ref, computed, ref, shallowRef, watch } from 'vue'
 import { Problem, Unreachable, api, newKey } from './api'
-import type { Move, Step, Ticket } from './contract'
+import type { Choice, Move, Step, Ticket } from './contract'
 import { live, mergeTicket } from './live'
 
+/** Two versions of a ticket: what a person acted on and what the server holds, each with the step that made it, where known. */
 export interface Conflict {
   mine: Ticket
   current: Ticket
+  mine_step: Step | null
+  current_step: Step | null
 }
 
 export function useDossier(id: Ref<string | null>) {
@@ -45,9 +48,10 @@ export function useDossier(id: Ref<string | null>) {
     }
   }
 
-  async function act(move: Move, choice: { to?: string; reason?: string }): Promise<boolean> {
+  async function act(move: Move, choice: Choice): Promise<boolean> {
     const mine = ticket.value
     if (!mine || busy.value) return false
+    const mine_step = stepOf(mine)
     const body = { move: move.move, version: mine.version, ...choice }
     const about = JSON.stringify([mine.id, body])
     if (wish.about !== about) wish = { about, key: newKey() }
@@ -61,17 +65,29 @@ export function useDossier(id: Ref<string | null>) {
       void load()
       return true
     } catch (failure) {
-      await explain(mine, known(failure))
+      await explain(mine, mine_step, known(failure))
       return false
     } finally {
       busy.value = false
     }
   }
 
-  async function explain(mine: Ticket, failure: Problem | Unreachable): Promise<void> {
+  function stepOf(version: Ticket): Step | null {
+    return steps.value?.find((step) => step.version === version.version) ?? null
+  }
+
+  /** The newest version was looked at: both sides are put away. */
+  function look(): void {
+    conflict.value = null
+    void load()
+  }
+
+  async function explain(mine: Ticket, mine_step: Step | null, failure: Problem | Unreachable): Promise<void> {
     if (failure instanceof Problem && failure.status === 409 && failure.members.current) {
       await load()
-      conflict.value = { mine, current: ticket.value ?? (failure.members.current as Ticket) }
+      const told = failure.members.current as Ticket
+      const current = ticket.value && ticket.value.version >= told.version ? ticket.value : told
+      conflict.value = { mine, current, mine_step, current_step: stepOf(current) }
       return
     }
     error.value = failure
@@ -99,7 +115,7 @@ export function useDossier(id: Ref<string | null>) {
     if (linked) void load()
   })
 
-  return { ticket, moves, steps, error, conflict, busy, act, load }
+  return { ticket, moves, steps, error, conflict, busy, act, load, look }
 }
 
 export type Dossier = ReturnType<typeof useDossier>

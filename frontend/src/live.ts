@@ -4,6 +4,7 @@
  * Every age and countdown is told by the server's clock: the last pulse's time plus the time since, by a clock of this machine
  * that cannot jump. A wrong clock on a desk therefore shows no wrong age.
  */
+import { isOpen } from './ticket'
 import { type Socket, io } from 'socket.io-client'
 import { computed, ref, shallowReadonly, shallowRef } from 'vue'
 import { Problem, api } from './api'
@@ -136,7 +137,7 @@ function announce(before: ReadonlyMap<string, Ticket>): void {
   const after = replica.value.shelves.ticket
   if (after === before) return
   const news = [...after.values()].filter(
-    (ticket) => !before.has(ticket.id) && ticket.status !== 'closed' && serverNow() - Date.parse(ticket.opened_at) < NEWS_MS,
+    (ticket) => !before.has(ticket.id) && isOpen(ticket) && serverNow() - Date.parse(ticket.opened_at) < NEWS_MS,
   )
   if (news.length > 0) listeners.forEach((listener) => listener(news))
 }

@@ -8,6 +8,7 @@
  * An event whose cursor is not above the replica's own is dropped, and an object never goes back to an older version, so a
  * repeated or late delivery changes nothing. Every function returns a new replica and leaves its argument as it was.
  */
+import { isOpen } from './ticket'
 import type { Alert, Camera, Device, Incident, LiveEvent, Notice, SyncAnswer, Ticket } from './contract'
 
 interface Kinds {
@@ -77,7 +78,7 @@ export function mergeAlerts(replica: Replica, alerts: readonly Alert[]): Replica
 /** Drop closed tickets, ended alerts and told ends of groups that lie before `before_ms`: they were shown done for a moment. */
 export function forgetEnded(replica: Replica, before_ms: number): Replica {
   const ended = (at: string | null): boolean => at !== null && Date.parse(at) < before_ms
-  const ticket = without(replica.shelves.ticket, (item) => item.status === 'closed' && ended(item.closed_at ?? item.opened_at))
+  const ticket = without(replica.shelves.ticket, (item) => !isOpen(item) && ended(item.closed_at ?? item.opened_at))
   // An alert that ended unseen stays until somebody has looked.
   const alert = without(replica.shelves.alert, (item) => item.state !== 'returned' && ended(item.ended_at))
   const notice = without(replica.shelves.notice, (item) => item.kind === 'over' && ended(item.at))

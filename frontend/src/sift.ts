@@ -14,10 +14,10 @@ export interface Sieve {
 }
 
 const STATUSES_OF: Record<Exclude<DeskView, 'all' | 'mine'>, readonly Status[]> = {
-  waiting: ['filed', 'dispatched', 'returned'],
-  handling: ['accepted'],
-  checking: ['handled'],
-  closed: ['closed'],
+  waiting: ['reported', 'verifying', 'filed', 'dispatched', 'returned', 'arbitrating'],
+  handling: ['accepted', 'suspended'],
+  checking: ['handled', 'checking'],
+  closed: ['closed', 'evaluated', 'void', 'merged'],
 }
 
 export function sift(tickets: readonly Ticket[], sieve: Sieve): Ticket[] {
@@ -32,8 +32,13 @@ export function sift(tickets: readonly Ticket[], sieve: Sieve): Ticket[] {
 /** A ticket that has just closed stays in the open lists until the replica forgets it, so that its end is seen. */
 function inView(ticket: Ticket, sieve: Sieve): boolean {
   if (sieve.view === 'all') return true
-  if (sieve.view === 'mine') return ticket.holder.region === sieve.region
+  if (sieve.view === 'mine') return [ticket.holder.region, ticket.responsible].includes(sieve.region) || isHelper(ticket, sieve.region)
   return STATUSES_OF[sieve.view].includes(ticket.status)
+}
+
+/** Whether a region's answer is still waited for. */
+export function isHelper(ticket: Ticket, region: string | undefined): boolean {
+  return (ticket.helpers ?? []).some((own) => own.region === region && (own.state ?? 'asked') !== 'done' && own.state !== 'declined')
 }
 
 export const ALERT_VIEWS = ['all_states', 'waiting', 'acknowledged', 'quiet'] as const

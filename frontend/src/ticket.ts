@@ -1,8 +1,32 @@
 /** What a console asks of tickets: which ones, in which order, where, what next. */
-import { TIERS, type Move, type MoveName, type Step, type Ticket, type Tier } from './contract'
+import { TIERS, type Move, type MoveName, type Status, type Step, type Ticket, type Tier } from './contract'
+
+/** The time for handling does not run: done, not begun, or suspended. */
+const STILL: readonly Status[] = ['handled', 'checking', 'suspended', 'reported', 'verifying']
 
 export function isOpen(ticket: Ticket): boolean {
-  return ticket.status !== 'closed'
+  return ticket.closed_at === null
+}
+
+export function isDone(ticket: Ticket): boolean {
+  return !isOpen(ticket) || ticket.status === 'handled' || ticket.status === 'checking'
+}
+
+export function isRunning(ticket: Ticket): boolean {
+  return isOpen(ticket) && !STILL.includes(ticket.status)
+}
+
+/** Open tickets near another one, the newest first: with which it may be the same matter. */
+export function nearby(one: Ticket, tickets: Iterable<Ticket>, within_m = 500): { ticket: Ticket; metres: number }[] {
+  const metres = (other: Ticket): number => {
+    const north = (other.lat - one.lat) * 111_195
+    return Math.hypot(north, (other.lng - one.lng) * 111_195 * Math.cos((one.lat * Math.PI) / 180))
+  }
+  return [...tickets]
+    .filter((other) => other.id !== one.id && isOpen(other))
+    .map((other) => ({ ticket: other, metres: metres(other) }))
+    .filter((found) => found.metres <= within_m)
+    .sort((a, b) => newer(a.ticket, b.ticket) || a.metres - b.metres)
 }
 
 export function isWithin(ticket: Ticket, region: string): boolean {
@@ -16,7 +40,7 @@ export function newestFirst(tickets: Iterable<Ticket>): Ticket[] {
 /** Gravest first; among equals the one whose time ends first. Finished work waits for a check and comes last. */
 export function gravestFirst(tickets: Iterable<Ticket>): Ticket[] {
   const due = (ticket: Ticket): number => (ticket.due_at ? Date.parse(ticket.due_at) : Infinity)
-  const done = (ticket: Ticket): number => (ticket.status === 'handled' || ticket.status === 'closed' ? 1 : 0)
+  const done = (ticket: Ticket): number => (isDone(ticket) ? 1 : 0)
   return [...tickets].sort((a, b) => done(a) - done(b) || b.severity - a.severity || due(a) - due(b) || newer(a, b))
 }
 
@@ -42,7 +66,9 @@ export function nextOnPath(ticket: Ticket): string | null {
 
 /** The one move a reader most likely wants: down while it can go down, else forward. Returning is never the main one. */
 export function mainMove(moves: readonly Move[]): Move | null {
-  const order: MoveName[] = ['close', 'finish', 'dispatch', 'accept']
+  const order: MoveName[] = [
+    'close', 'finish', 'checked', 'verified', 'arbitrate', 'file', 'dispatch', 'accept', 'grant', 'help_done', 'help_accept', 'resume', 'report_up', 'evaluate',
+  ]
   for (const name of order) {
     const move = moves.find((candidate) => candidate.move === name)
     if (move) return move
@@ -50,11 +76,49 @@ export function mainMove(moves: readonly Move[]): Move | null {
   return null
 }
 
-/** Who has to do something next: the holder, or for finished work whoever stands above it. */
-export function nextName(ticket: Ticket): string {
-  if (ticket.status !== 'handled') return ticket.holder.name
-  const above = TIERS[TIERS.indexOf(ticket.tier) - 1]
-  return ticket.path.find((place) => place.tier === above)?.name ?? ticket.holder.name
+export const MOVE_GROUPS = ['on', 'back', 'ask', 'watch'] as const
+export type MoveGroup = (typeof MOVE_GROUPS)[number]
+
+const GROUP_OF: Partial<Record<string, MoveGroup>> = {
+  void: 'back', split: 'back', return: 'back', hand_up: 'back', rework: 'back', refuse: 'back', reopen: 'back', help_decline: 'back', force_close: 'back',
+  merge: 'ask', ask_extension: 'ask', ask_suspension: 'ask', appeal: 'ask', assist: 'ask',
+  supervise: 'watch', remind: 'watch', report_up: 'watch', report_final: 'watch',
+}
+
+/** Moves by what they do to the matter: bring it on, back, ask others about it, watch over it. Groups without a move are left out. */
+export function groupsOf(moves: readonly Move[]): { group: MoveGroup; moves: Move[] }[] {
+  return MOVE_GROUPS.map((group) => ({ group, moves: moves.filter((move) => (GROUP_OF[move.move] ?? 'on') === group) })).filter((own) => own.moves.length > 0)
+}
+
+/** Who has to do something next, by name; null when it is somebody above whom the ticket's own place does not name. */
+export function nextName(ticket: Ticket): string | null {
+  if (!ticket.responsible || ticket.responsible === ticket.holder.region) return ticket.holder.name
+  return ticket.path.find((place) => place.region === ticket.responsible)?.name ?? null
+}
+
+/** Who may answer what the holder asked for: the desk above it, and the city reviews an appeal. */
+export function answererName(ticket: Ticket): string | null {
+  if (ticket.request?.what === 'appeal_review') return ticket.path[0]?.name ?? null
+  if (ticket.responsible) return nextName(ticket)
+  const at = ticket.path.findIndex((place) => place.region === ticket.holder.region)
+  return ticket.path[Math.max(0, at - 1)]?.name ?? null
+}
+
+/** The stage whose own limit runs in a status. */
+const STAGE_OF: Partial<Record<string, 'filing' | 'verify' | 'accept' | 'arbitrate' | 'close' | 'check'>> = {
+  reported: 'filing',
+  verifying: 'verify',
+  filed: 'accept',
+  dispatched: 'accept',
+  returned: 'accept',
+  arbitrating: 'arbitrate',
+  handled: 'close',
+  checking: 'check',
+}
+
+export function stageOf(ticket: Ticket): { stage: string; due_at: string; lapsed: boolean } | null {
+  const stage = STAGE_OF[ticket.status]
+  return stage && ticket.stage_due_at ? { stage, due_at: ticket.stage_due_at, lapsed: Boolean(ticket.lapsed_at) } : null
 }
 
 export interface Station {
@@ -76,7 +140,7 @@ export function stationsOf(ticket: Ticket, steps: readonly Step[]): Station[] {
   })
 }
 
-/** What differs between the version a reader acted on and the one the server holds. */
+/** What differs between the version a reader acted on and the one the server holds; who moved it last is told beside. */
 export function differences(mine: Ticket, current: Ticket): ('status' | 'holder' | 'severity' | 'due_at')[] {
   const changed: ('status' | 'holder' | 'severity' | 'due_at')[] = []
   if (mine.status !== current.status) changed.push('status')

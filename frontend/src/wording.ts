@@ -33,9 +33,16 @@ export function useWording() {
 
   const number = (value: number): string => value.toLocaleString(locale.value, { maximumFractionDigits: 6 })
 
+  /** What the server names by a code; one that these pages do not know yet is shown as it is, or by a word that fits all. */
+  function word(group: string, code: string, otherwise?: string): string {
+    if (te(`${group}.${code}`)) return t(`${group}.${code}`)
+    return otherwise ? t(`${group}.${otherwise}`) : code
+  }
+
   return {
     t,
     te,
+    word,
     length,
     number,
     english,
@@ -49,10 +56,12 @@ export function useWording() {
       return deadline.left_s < 0 ? t('overdue_by', { length: length(-deadline.left_s) }) : t('left', { length: length(deadline.left_s) })
     },
     holder: (holder: Holder): string => {
+      const name = holder.org_name ? `${holder.name} ${holder.org_name}` : holder.name
       const person = holder.account_name
       // Many an account is called after its place; saying the place twice tells nothing.
       if (person?.includes(holder.name)) return person
-      return person ? t('detail.holder_account', { name: holder.name, person }) : holder.name
+      if (person) return t('detail.holder_account', { name, person })
+      return holder.assignee_name ? t('detail.holder_account', { name, person: t('life.meant_for', { name: holder.assignee_name }) }) : name
     },
     count: (value: number): string => value.toLocaleString(locale.value),
   }

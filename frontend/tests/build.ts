@@ -75,8 +75,8 @@ export function alert(given: Partial<Alert> = {}): Alert {
   }
 }
 
-export function move(name: Move['move'], to: Move['to'] = []): Move {
-  return { move: name, needs_reason: name === 'return' || name === 'rework', to }
+export function move(name: Move['move'], given: Partial<Move> = {}): Move {
+  return { move: name, needs_reason: name === 'return' || name === 'rework', to: [], asks: [], ...given }
 }
 
 export function step(given: Partial<Step> = {}): Step {

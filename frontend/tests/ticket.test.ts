@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { deadlineOf } from '../src/deadline'
 import { spell } from '../src/duration'
 import { sift } from '../src/sift'
-import { differences, gravestFirst, mainMove, newestFirst, nextName, nextOnPath, placeBelow, stationsOf } from '../src/ticket'
+import { answererName, differences, gravestFirst, groupsOf, isDone, isOpen, mainMove, nearby, newestFirst, nextName, nextOnPath, placeBelow, stageOf, stationsOf } from '../src/ticket'
 import { move, step, ticket } from './build'
 
 const ids = (tickets: { id: string }[]): string => tickets.map((item) => item.id).join(' ')
@@ -55,11 +55,78 @@ describe('the main move', () => {
 })
 
 describe('who is next', () => {
-  it('is the holder, and for finished work the tier above it', () => {
-    const holder = { region: 'C', name: '第 12 网格', tier: 'grid', account: null, account_name: null } as const
-    expect(nextName(ticket({ tier: 'grid', status: 'dispatched', holder }))).toBe('第 12 网格')
-    expect(nextName(ticket({ tier: 'grid', status: 'handled', holder }))).toBe('第 3 村')
-    expect(nextName(ticket({ status: 'handled' }))).toBe('宿迁市')
+  const holder = { region: 'C', name: '第 12 网格', tier: 'grid', account: null, account_name: null } as const
+
+  it('is whoever the server says, by name', () => {
+    expect(nextName(ticket({ tier: 'grid', status: 'dispatched', holder, responsible: 'C' }))).toBe('第 12 网格')
+    expect(nextName(ticket({ tier: 'grid', status: 'handled', holder, responsible: 'V' }))).toBe('第 3 村')
+    expect(nextName(ticket({ tier: 'grid', status: 'handled', holder, responsible: 'CITY' }))).toBe('宿迁市')
+  })
+
+  it('has no name when it stands above a desk outside the place', () => {
+    expect(nextName(ticket({ status: 'handled', responsible: 'ELSEWHERE' }))).toBeNull()
+  })
+
+  it('to answer a request is the desk above, after the end as before it, and the city for the review of an appeal', () => {
+    const request = { what: 'appeal', by: 'w', by_name: '王', reason: '停电', at: '2026-11-23T10:00:00+08:00' } as const
+    expect(answererName(ticket({ holder, request, responsible: 'V' }))).toBe('第 3 村')
+    expect(answererName(ticket({ holder, request, responsible: null }))).toBe('第 3 村')
+    expect(answererName(ticket({ holder, request: { ...request, what: 'appeal_review' }, responsible: null }))).toBe('宿迁市')
+  })
+})
+
+describe('an open ticket', () => {
+  it('is one that has not ended, however it may end', () => {
+    expect(isOpen(ticket({ status: 'handled' }))).toBe(true)
+    for (const status of ['void', 'closed', 'evaluated', 'merged'] as const) {
+      expect(isOpen(ticket({ status, closed_at: '2026-11-23T11:00:00+08:00' }))).toBe(false)
+    }
+  })
+
+  it('is done while others look at the work', () => {
+    expect([isDone(ticket()), isDone(ticket({ status: 'handled' })), isDone(ticket({ status: 'checking' }))]).toEqual([false, true, true])
+  })
+})
+
+describe('moves beside the main one', () => {
+  it('stand in groups by what they do, each move in one, and one that is not known yet brings the matter on', () => {
+    const moves = [move('remind'), move('return'), move('accept'), move('assist'), move('tomorrow' as 'accept')]
+    expect(groupsOf(moves).map((own) => [own.group, ...own.moves.map((one) => one.move)])).toEqual([
+      ['on', 'accept', 'tomorrow'],
+      ['back', 'return'],
+      ['ask', 'assist'],
+      ['watch', 'remind'],
+    ])
+  })
+
+  it('are the only ones that ask for more time or force an end', () => {
+    expect(mainMove([move('force_close'), move('ask_extension'), move('supervise')])).toBeNull()
+  })
+})
+
+describe('tickets that may be the same matter', () => {
+  it('are open, within 500 m, and the newest comes first', () => {
+    const one = ticket({ id: 'one' })
+    const others = [
+      one,
+      ticket({ id: 'near', lat: 33.901 }),
+      ticket({ id: 'newer', lat: 33.904, opened_at: '2026-11-23T11:00:00+08:00' }),
+      ticket({ id: 'far', lat: 33.905 }),
+      ticket({ id: 'ended', closed_at: '2026-11-23T11:00:00+08:00' }),
+    ]
+    expect(nearby(one, others).map((found) => [found.ticket.id, Math.round(found.metres)])).toEqual([
+      ['newer', 445],
+      ['near', 111],
+    ])
+  })
+})
+
+describe('the limit of a stage', () => {
+  it('is that of the status, and none while the work is done', () => {
+    const stage_due_at = '2026-11-23T11:00:00+08:00'
+    expect(stageOf(ticket({ status: 'dispatched', stage_due_at }))).toEqual({ stage: 'accept', due_at: stage_due_at, lapsed: false })
+    expect(stageOf(ticket({ status: 'arbitrating', stage_due_at, lapsed_at: stage_due_at }))).toMatchObject({ stage: 'arbitrate', lapsed: true })
+    expect(stageOf(ticket({ status: 'accepted', stage_due_at: null }))).toBeNull()
   })
 })
 
@@ -97,6 +164,16 @@ describe('a deadline', () => {
     expect(deadlineOf(ticket(), at(time))).toEqual({ left_s, part, state })
   })
 
+  it('turns amber and red when the server says, which counts working time', () => {
+    const counted = ticket({ amber_at: '2026-11-23T10:30:00+08:00', red_at: '2026-11-23T11:30:00+08:00' })
+    const states = ['10:29:59', '10:30:00', '11:30:00', '12:00:01'].map((time) => deadlineOf(counted, at(time))?.state)
+    expect(states).toEqual(['ample', 'short', 'last', 'overdue'])
+  })
+
+  it('does not press what is suspended', () => {
+    expect(deadlineOf(ticket({ status: 'suspended' }), at('13:00:00'))).toBeNull()
+  })
+
   it('does not press finished work', () => {
     expect(deadlineOf(ticket({ status: 'handled' }), at('13:00:00'))).toBeNull()
     expect(deadlineOf(ticket({ due_at: null }), at('13:00:00'))).toBeNull()
@@ -123,6 +200,16 @@ describe('the filters of a desk', () => {
     ticket({ id: 'accepted', status: 'accepted', severity: 4, domain: 'traffic' }),
     ticket({ id: 'handled', status: 'handled', holder: { ...ticket().holder, region: 'COUNTY' } }),
   ]
+  it('with me are also those that wait for my answer or my help', () => {
+    const helper = { region: 'COUNTY', name: '宿城区', asked: '借泵', asked_at: '2026-11-23T10:00:00+08:00' }
+    const waiting = [
+      ticket({ id: 'to-close', status: 'handled', responsible: 'COUNTY' }),
+      ticket({ id: 'to-help', helpers: [helper] }),
+      ticket({ id: 'helped', helpers: [{ ...helper, state: 'done' }] }),
+    ]
+    expect(ids(sift(waiting, { ...none, view: 'mine' }))).toBe('to-close to-help')
+  })
+
   const none = { view: 'all', domain: null, severity: null, region: 'COUNTY' } as const
 
   it.each([
