@@ -193,7 +193,8 @@ export interface Standing {
   checked?: boolean | null
   returns?: number
   disowned?: string[]
-  binding?: boolean
+  /** The region that an arbitration gave it to: that desk cannot return it. */
+  binding?: string | null
   request?: Request | null
   extensions?: number
   suspensions?: number

@@ -53,7 +53,7 @@ describe('a ticket in detail', () => {
       request: { what: 'extension', by: 'w', by_name: '王', reason: '缺料', at: '2026-11-23T11:00:00+08:00' },
       helpers: [{ region: 'H', name: '供电公司', asked: '断电', asked_at: '2026-11-23T11:00:00+08:00' }],
       returns: 2,
-      binding: true,
+      binding: ticket().holder.region,
       upward: { grade: 2, since: '2026-11-23T11:00:00+08:00', next: 'first', due_at: '2026-11-23T11:15:00+08:00', lapses: 1 },
       merged: ['m1'],
     })
