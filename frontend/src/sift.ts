@@ -1,6 +1,6 @@
 /** The desk's filters. */
 import { isQuiet } from './alertWords'
-import type { Alert, Domain, Severity, Status, Ticket } from './contract'
+import type { Alert, Domain, Helper, Severity, Status, Ticket } from './contract'
 
 export const DESK_VIEWS = ['all', 'mine', 'waiting', 'handling', 'checking', 'closed'] as const
 export type DeskView = (typeof DESK_VIEWS)[number]
@@ -38,7 +38,12 @@ function inView(ticket: Ticket, sieve: Sieve): boolean {
 
 /** Whether a region's answer is still waited for. */
 export function isHelper(ticket: Ticket, region: string | undefined): boolean {
-  return (ticket.helpers ?? []).some((own) => own.region === region && (own.state ?? 'asked') !== 'done' && own.state !== 'declined')
+  return helpOf(ticket, region) !== null
+}
+
+/** What a region was asked to help with and has not answered for good; null when nothing. */
+export function helpOf(ticket: Ticket, region: string | undefined): Helper | null {
+  return (ticket.helpers ?? []).find((own) => own.region === region && own.state !== 'done' && own.state !== 'declined') ?? null
 }
 
 export const ALERT_VIEWS = ['all_states', 'waiting', 'acknowledged', 'quiet'] as const

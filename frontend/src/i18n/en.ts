@@ -298,7 +298,7 @@ export const en: Messages = {
     more: 'More',
     to: 'Dispatch to',
     conflict: 'Somebody has just changed this ticket. Your move was not made.',
-    conflict_again: 'Below is the newest version. Read it and decide again.',
+    conflict_again: 'You now see the newest version. Read it and decide again.',
     look_again: 'Look again',
     group: { on: 'Bring on', back: 'Back or again', ask: 'Ask others', watch: 'Watch and report' },
     what: { status: 'Status', holder: 'Holder', severity: 'Severity', due_at: 'Deadline', last: 'Last moved' },

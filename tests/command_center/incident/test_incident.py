@@ -8,7 +8,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from command_center.incident.incident import Incident, closed, event_of, joined, opened, shown
+from command_center.incident.incident import Incident, event_of, following, joined, opened, shown
 from tests.command_center.ticket.opened import CELL, INCIDENT, NOW, TREE, alert
 
 TICKET = UUID(int=9)
@@ -58,9 +58,14 @@ def test_whatever_joins_the_gravest_counts_and_every_change_is_a_version(found: 
     assert one.version == 1 + len(found)
 
 
-def test_a_closed_incident_keeps_all_but_its_status() -> None:
-    one = closed(incident())
+def test_an_incident_ends_with_its_ticket_and_is_open_again_when_that_is_reopened() -> None:
+    one = following(incident(), ticket_ended=True)
+    assert one is not None
     assert (one.status, one.version, one.severity, one.signals) == ("closed", 2, 2, 1)
+    again = following(one, ticket_ended=False)
+    assert again is not None
+    assert (again.status, again.version) == ("open", 3)
+    assert following(again, ticket_ended=False) is None
 
 
 def test_an_incident_is_shown_by_number_to_whoever_sees_its_place() -> None:
