@@ -55,6 +55,12 @@ export function useWording() {
       if (!deadline) return ''
       return deadline.left_s < 0 ? t('overdue_by', { length: length(-deadline.left_s) }) : t('left', { length: length(deadline.left_s) })
     },
+    /** Who has it in as few words as a list has room for. */
+    desk: (holder: Holder): string => {
+      const person = holder.account_name
+      if (person?.includes(holder.name)) return person
+      return person ? t('detail.holder_account', { name: holder.name, person }) : holder.name
+    },
     holder: (holder: Holder): string => {
       const name = holder.org_name ? `${holder.name} ${holder.org_name}` : holder.name
       const person = holder.account_name
