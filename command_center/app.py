@@ -13,6 +13,7 @@ from flask_socketio import SocketIO
 from structlog.stdlib import BoundLogger
 
 import command_center.api.alert
+import command_center.api.deadline_finding
 import command_center.api.grid
 import command_center.api.health
 import command_center.api.incident
@@ -20,16 +21,19 @@ import command_center.api.mute
 import command_center.api.network
 import command_center.api.page
 import command_center.api.region
+import command_center.api.report
 import command_center.api.routing
 import command_center.api.rule
 import command_center.api.session
 import command_center.api.source
+import command_center.api.staff
+import command_center.api.standard
 import command_center.api.summary
 import command_center.api.ticket
 from command_center import websocket
 from command_center.api import problem
 from command_center.api.asking import Server, keep, wall_clock
-from command_center.city import dispatch_table
+from command_center.city import dispatch_table, report_pack
 from command_center.push import Push
 from command_center.ticket.clock import Offices
 from config.database import assert_bound_by_row_security, assert_durable, web_engine
@@ -50,6 +54,10 @@ _BLUEPRINTS = (
     command_center.api.mute.blueprint,
     command_center.api.rule.blueprint,
     command_center.api.routing.blueprint,
+    command_center.api.report.blueprint,
+    command_center.api.standard.blueprint,
+    command_center.api.staff.blueprint,
+    command_center.api.deadline_finding.blueprint,
     command_center.api.source.blueprint,
     command_center.api.region.blueprint,
     command_center.api.region.tile_blueprint,
@@ -85,7 +93,8 @@ def make_app(
     if root is None:
         raise NoCity("the database has no city: fill it first, for example with `command-center seed --demo`")
     dispatch = dispatch_table(settings.city, Offices(ZoneInfo(settings.time_zone)))
-    server = Server(settings, engine, clock, root, RegionTree({}), Catalogue({}, {}), dispatch, log)
+    people = report_pack(settings.city)
+    server = Server(settings, engine, clock, root, RegionTree({}), Catalogue({}, {}), dispatch, people, log)
     server.read_ground()
     app = OpenAPI(
         __name__,

@@ -16,6 +16,8 @@ import yaml
 from sqlalchemy import Connection, Engine
 
 from command_center.calendar_store import load_calendar
+from command_center.report import report
+from command_center.report.report import BadReportPack, ReportPack
 from command_center.ticket import dispatch, routing
 from command_center.ticket.clock import DEFAULT_OFFICES, Offices
 from command_center.ticket.dispatch import BadDispatchTable, DispatchTable
@@ -191,6 +193,17 @@ def routing_table(pack: str) -> RoutingTable:
         return routing.read(file.read_text("utf-8"))
     except (BadRoutingTable, UnicodeDecodeError) as problem:
         raise BadSetting(f"config/{pack}/routing.yaml: {problem}") from None
+
+
+def report_pack(pack: str) -> ReportPack:
+    """What people may report, by a data pack. Raises BadSetting."""
+    file = _pack(pack).joinpath("reports.yaml")
+    if not file.is_file():
+        raise BadSetting(f"CC_CITY={pack}: config/{pack}/reports.yaml is missing")
+    try:
+        return report.read(file.read_text("utf-8"))
+    except (BadReportPack, UnicodeDecodeError) as problem:
+        raise BadSetting(f"config/{pack}/reports.yaml: {problem}") from None
 
 
 def read_quantities(pack: str) -> list[Quantity]:

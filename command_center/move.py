@@ -84,7 +84,7 @@ def make_move(
     step = decide(before, wish, account.actor, city.tree, city.dispatch, now)
     step = assigned(connection, before.place, before, step, city.dispatch, city.tree)
     after = tickets.after(before, step)
-    changed = incidents.following(incident, after.ended)
+    changed = incidents.following(incident, _standing(after), after.severity)
     if changed is not None:
         incident_store.save_incident_status(connection, changed)
     ticket_store.move_ticket(connection, before, after, step)
@@ -92,6 +92,13 @@ def make_move(
     if other is not None:
         done.append(_tie(connection, locked[other], after, city, now))
     return Done(tuple(done), changed)
+
+
+def _standing(ticket: Ticket) -> str:
+    """Where the incident of a ticket stands."""
+    if ticket.ended:
+        return incidents.CLOSED
+    return incidents.REPORTED if ticket.status in tickets.UNFILED else incidents.OPEN
 
 
 def _other(connection: Connection, ticket: Ticket, wish: Wish) -> UUID | None:

@@ -16,6 +16,7 @@ from structlog.stdlib import BoundLogger
 from command_center.account.account import Account, NotLoggedIn
 from command_center.account.store import account_of
 from command_center.calendar_store import load_calendar
+from command_center.report.report import ReportPack
 from command_center.ticket.dispatch import DispatchTable
 from config.database import scoped
 from config.settings import Settings
@@ -54,9 +55,15 @@ class Server:
     tree: RegionTree
     catalogue: Catalogue
     dispatch: DispatchTable
+    reports: ReportPack
     log: BoundLogger
     consoles: Consoles | None = None
     mark: str = ""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The city's time zone."""
+        return ZoneInfo(self.settings.time_zone)
 
     def read_ground(self) -> bool:
         """Read regions, cells and catalogue anew when they are not what they were; whether they were read. Cheap when not."""
@@ -91,22 +98,34 @@ def token() -> str | None:
 
 def account() -> Account:
     """The account that asks. Raises NotLoggedIn."""
+    found = anybody()
+    if found is None:
+        raise NotLoggedIn("log in first")
+    return found
+
+
+def anybody() -> Account | None:
+    """The account that asks, None when nobody is logged in: for what is open to the public."""
     if "account" not in g:
         secret = token()
-        found = None
+        g.account = None
         if secret is not None:
             with server().engine.begin() as connection:
-                found = account_of(connection, secret, now())
-        if found is None:
-            raise NotLoggedIn("log in first")
-        g.account = found
-    return cast(Account, g.account)
+                g.account = account_of(connection, secret, now())
+    return cast(Account | None, g.account)
 
 
 @contextmanager
 def sight(*, snapshot: bool = False) -> Iterator[Connection]:
     """A transaction that sees what the asking account may see. Raises NotLoggedIn."""
     with scoped(server().engine, account().scope, snapshot=snapshot) as connection:
+        yield connection
+
+
+@contextmanager
+def whole_city() -> Iterator[Connection]:
+    """A transaction that sees the whole city, whoever asks: for what is public, and for what was decided on before."""
+    with scoped(server().engine, server().root.scope) as connection:
         yield connection
 
 
@@ -117,7 +136,7 @@ def now() -> datetime:
 
 def today() -> date:
     """The day it is in the city."""
-    return now().astimezone(ZoneInfo(server().settings.time_zone)).date()
+    return now().astimezone(server().zone).date()
 
 
 def wall_clock() -> datetime:

@@ -14,13 +14,16 @@ from werkzeug.exceptions import HTTPException
 from command_center.account.account import BadCredentials, NotLoggedIn
 from command_center.alert_move import NoSuchAlert, NoSuchMute, StaleAlert
 from command_center.api.paging import BadCursor
+from command_center.api.throttle import Throttled
 from command_center.idempotency import KeyReused
 from command_center.incident.incident import NoStatutoryColour
 from command_center.incident.incident import shown as shown_incident
 from command_center.level_move import BadLevels, NoSuchIncident, StaleIncident, VersionMissing
 from command_center.move import NoSuchTicket, OutOfDate
+from command_center.report.report import BadReport, NoSuchReceipt
 from command_center.rule_move import NotOfTheCity
 from command_center.shown import shown_alert
+from command_center.staff_store import NoSuchShift, ShiftOver, ShiftsOverlap
 from command_center.ticket.decide import BadWish, IllegalMove, NoSuchTarget, NotYours, ReasonMissing
 from command_center.ticket.ticket import shown
 from gis.tiles import NoSuchTile
@@ -34,12 +37,14 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     NotLoggedIn: (401, "Not logged in"),
     NotYours: (403, "Not yours to move"),
     NoSuchTicket: (404, "No such ticket"),
+    NoSuchReceipt: (404, "No such receipt"),
     NoSuchTile: (404, "No such tile"),
     OutOfDate: (409, "Somebody was faster"),
     IllegalMove: (409, "Not possible from here"),
     NoSuchTarget: (422, "No such target"),
     ReasonMissing: (422, "A reason is needed"),
     BadWish: (422, "Something is missing"),
+    BadReport: (422, "Report not taken"),
     BadCursor: (422, "Bad cursor"),
     KeyReused: (422, "Idempotency key used before"),
     NotOfTheCity: (403, "Not yours to write"),
@@ -67,11 +72,12 @@ _STATUS |= {
 }
 
 
-class Throttled(Exception):
-    """Too many attempts; the message says when to try again."""
-
-
 _STATUS[Throttled] = (429, "Too many attempts")
+_STATUS |= {
+    NoSuchShift: (404, "No such shift"),
+    ShiftsOverlap: (409, "Shifts overlap"),
+    ShiftOver: (409, "Shift is over"),
+}
 
 
 def problem(status: int, title: str, detail: str, **more: Any) -> Response:

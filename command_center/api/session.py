@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 import gevent
@@ -14,14 +13,12 @@ from command_center.account.account import Account, BadCredentials
 from command_center.account.password import matches
 from command_center.account.store import SESSION_LIFE, account_of, end_session, open_session, stored_password
 from command_center.api.asking import COOKIE, account, now, server, token
-from command_center.api.problem import Throttled
+from command_center.api.throttle import Throttle
 
 blueprint = APIBlueprint("session", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="session")])
 
-_ATTEMPTS = 10
-_WINDOW_S = 60.0
-# By user name, in this process's memory: a restart forgives, which costs an attacker nothing it could not have waited for.
-_failed: dict[str, deque[float]] = {}
+_failed = Throttle(10, 60.0)
+"""Wrong passwords by user name."""
 
 
 class Credentials(BaseModel):
@@ -34,15 +31,15 @@ class Credentials(BaseModel):
 @blueprint.post("/session", summary="Log in")
 def log_in(body: Credentials) -> tuple[Response, int]:
     """Sets the session cookie."""
-    _assert_not_throttled(body.username)
+    _failed.require(body.username, f"too many wrong passwords for {body.username}", now())
     with server().engine.begin() as connection:
         found = stored_password(connection, body.username)
     # argon2 is slow on purpose and holds the processor: in a thread of its own the consoles go on meanwhile.
     stored = None if found is None else found[1]
     if not gevent.get_hub().threadpool.apply(matches, (stored, body.password)) or found is None:
-        _failed.setdefault(body.username, deque(maxlen=_ATTEMPTS)).append(now().timestamp())
+        _failed.count(body.username, now())
         raise BadCredentials("the user name or the password is wrong")
-    _failed.pop(body.username, None)
+    _failed.forgive(body.username)
     with server().engine.begin() as connection:
         secret = open_session(connection, found[0], now())
         who = account_of(connection, secret, now())
@@ -101,13 +98,3 @@ def shown(who: Account) -> dict[str, Any]:
         },
         "city": city(),
     }
-
-
-def _assert_not_throttled(username: str) -> None:
-    horizon = now().timestamp() - _WINDOW_S
-    for name in [n for n, times in _failed.items() if times[-1] < horizon]:
-        del _failed[name]
-    times = _failed.get(username)
-    if times is not None and len(times) == _ATTEMPTS and times[0] > horizon:
-        wait_s = int(times[0] - horizon) + 1
-        raise Throttled(f"too many wrong passwords for {username}: try again in {wait_s} s")

@@ -17,6 +17,9 @@ from command_center.api.paging import Page, listed, narrowed
 from command_center.api.region import below
 from command_center.idempotency import earlier_answer, keep_answer
 from command_center.move import NoSuchTicket, make_move, tell
+from command_center.report import report as reports
+from command_center.report.store import reports_of_tickets
+from command_center.report_move import duplicates, require_look
 from command_center.standard.store import standard_of
 from command_center.ticket import store as ticket_store
 from command_center.ticket import ticket as tickets
@@ -61,6 +64,7 @@ class MoveBody(BaseModel):
     ok: bool | None = Field(None, description="of `verified` and `checked`: whether it is so")
     score: int | None = Field(None, ge=1, le=5, description="of `evaluate`")
     standard: int | None = Field(None, ge=1, le=2**62, description="of `file`: number of the filing condition")
+    severity: int | None = Field(None, ge=1, le=4, description="of `file`: 4 gravest; as reported when it is missing")
 
     @field_validator("move")
     @classmethod
@@ -118,6 +122,33 @@ def get_steps(path: TicketPath) -> dict[str, Any]:
         return {"items": [shown_step(step) for step in ticket_store.load_steps(connection, path.id)], "next": None}
 
 
+@blueprint.get("/tickets/<uuid:id>/reports", summary="What people said of a ticket's matter")
+def get_reports(path: TicketPath) -> dict[str, Any]:
+    """The ticket's own report and those of the tickets that were merged into it, oldest first."""
+    with sight() as connection:
+        _seen(ticket_store.read_ticket(connection, path.id), path.id)
+        found = reports_of_tickets(connection, ticket_store.with_followers(connection, path.id))
+    return {"items": [reports.shown(report) for report in found], "next": None}
+
+
+@blueprint.get("/tickets/<uuid:id>/duplicates", summary="Open tickets that may be the same matter")
+def get_duplicates(path: TicketPath) -> dict[str, Any]:
+    """Those near it in place and time with its small class, the likeliest first, as far as the account may see them."""
+    who, pack = account(), server().reports
+    with sight() as connection:
+        found = duplicates(connection, _seen(ticket_store.read_ticket(connection, path.id), path.id), pack)
+    items = [
+        {
+            "ticket": with_moves(one.ticket, who),
+            "metres": round(one.metres, 1),
+            "minutes": round(one.apart.total_seconds() / 60),
+            "same": one.same,
+        }
+        for one in found
+    ]
+    return {"near_m": pack.near_m, "within_h": pack.within_h, "items": items, "next": None}
+
+
 @blueprint.post("/tickets/<uuid:id>/moves", summary="Move a ticket")
 def post_move(path: TicketPath, body: MoveBody, header: MoveHeader) -> Response:
     """409 with the current ticket when it was moved meanwhile."""
@@ -127,7 +158,9 @@ def post_move(path: TicketPath, body: MoveBody, header: MoveHeader) -> Response:
     with sight() as connection:
         if key is not None and (earlier := earlier_answer(connection, who.username, key, request)) is not None:
             return jsonify(earlier[1])
-        done = make_move(connection, who, server(), path.id, _wish(connection, body), now())
+        wish = _wish(connection, body)
+        require_look(connection, ticket_store.read_ticket(connection, path.id), wish, server().reports)
+        done = make_move(connection, who, server(), path.id, wish, now())
         answer = with_moves(done.ticket, who)
         if key is not None:
             keep_answer(connection, who.username, key, request, 200, answer, now())
@@ -143,7 +176,7 @@ def _wish(connection: Connection, body: MoveBody) -> Wish:
             raise BadWish(f"there is no filing condition {body.standard}")
         filing = Filing(body.standard, found.small_code, found.condition, found.close_condition, found.limit_text)
         limit = found.limit
-    told = {name: getattr(body, name) for name in ("to", "reason", "cause", "until", "ok", "score")}
+    told = {name: getattr(body, name) for name in ("to", "reason", "cause", "until", "ok", "score", "severity")}
     return Wish(body.move, body.version, **told, filing=filing, limit=limit)
 
 

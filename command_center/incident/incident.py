@@ -46,6 +46,12 @@ class Incident:
 LEVELS: Final = ("warning_level", "event_grade", "response_level")
 
 
+OPEN: Final = "open"
+CLOSED: Final = "closed"
+REPORTED: Final = "reported"
+"""A person has told of it and no desk has filed it: machine signals do not join what may be nothing."""
+
+
 class NoStatutoryColour(ValueError):
     """The law has no warning level for incidents of this domain."""
 
@@ -55,7 +61,7 @@ def opened(alert: Alert, identity: UUID, ticket: UUID, number: int, now: datetim
     return Incident(
         id=identity,
         number=number,
-        status="open",
+        status=OPEN,
         title=alert.title,
         title_en=alert.title_en,
         domain=alert.domain,
@@ -88,10 +94,11 @@ def joined(incident: Incident, alert: Alert, *, new_signal: bool, now: datetime)
     )
 
 
-def following(incident: Incident, ticket_ended: bool) -> Incident | None:
-    """The incident as its ticket left it, open while something is to be done; None when it stands so already."""
-    status = "closed" if ticket_ended else "open"
-    return None if status == incident.status else replace(incident, status=status, version=incident.version + 1)
+def following(incident: Incident, status: str, severity: int) -> Incident | None:
+    """The incident as its ticket left it, with the severity it is filed under; None when it stands so already."""
+    filed = incident.status == REPORTED and status == OPEN
+    after = replace(incident, status=status, severity=severity if filed else incident.severity)
+    return None if after == incident else replace(after, version=incident.version + 1)
 
 
 def levelled(incident: Incident, levels: Mapping[str, int | None]) -> Incident:

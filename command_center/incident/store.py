@@ -155,10 +155,9 @@ def save_incidents(connection: Connection, changed: Sequence[Incident]) -> None:
 
 
 def save_incident_status(connection: Connection, incident: Incident) -> None:
-    """Bring the status of one locked incident up to date."""
-    connection.execute(
-        incidents.update().where(incidents.c.id == incident.id).values(status=incident.status, version=incident.version)
-    )
+    """Bring the status of one locked incident up to date, and the severity that it was filed under."""
+    facts = {name: getattr(incident, name) for name in ("status", "severity", "version")}
+    connection.execute(incidents.update().where(incidents.c.id == incident.id).values(facts))
 
 
 def save_levels(connection: Connection, incident: Incident, by: str, by_name: str, reason: str, now: datetime) -> None:

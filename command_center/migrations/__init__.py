@@ -14,6 +14,7 @@ import command_center.event.log
 import command_center.heartbeat
 import command_center.idempotency
 import command_center.incident.store
+import command_center.report.store
 import command_center.staff_store
 import command_center.standard.store
 import command_center.ticket.store
@@ -37,6 +38,7 @@ POLICIES: tuple[Policy, ...] = (
     *rules.group_store.policies,
     *rules.shadow_store.policies,
     *command_center.event.log.policies,
+    *command_center.report.store.policies,
     *command_center.incident.store.policies,
     *command_center.ticket.store.policies,
     *command_center.idempotency.policies,
@@ -45,11 +47,13 @@ POLICIES: tuple[Policy, ...] = (
 
 # What the web process may do beside reading: people move tickets and log in; nothing else is theirs to write.
 _WEB_WRITES = {
-    "tickets": "UPDATE",
+    "tickets": "INSERT, UPDATE",
+    "reports": "INSERT",
+    "incident_signals": "INSERT",
     "ticket_steps": "INSERT",
     "object_grants": "INSERT, DELETE",
     "deadlines": "INSERT, UPDATE, DELETE",
-    "incidents": "UPDATE",
+    "incidents": "INSERT, UPDATE",
     "incident_levels": "INSERT",
     # What rules say of an alert is not theirs to change.
     "alerts": "UPDATE (acknowledged_at, acknowledged_by, acknowledged_name, muted_kind, muted_by, muted_until, muted_name,"
@@ -60,7 +64,9 @@ _WEB_WRITES = {
     "idempotency_keys": "INSERT, DELETE",
     "merge_jobs": "INSERT",
     "positions": "INSERT, UPDATE",
-    "rosters": "INSERT",
+    # What a shift was stays as it was; it may only end sooner, or not begin.
+    "rosters": "INSERT, UPDATE (ends_at), DELETE",
+    "skills": "INSERT, DELETE",
     # What was written stays as it was written.
     "rule_versions": f"INSERT, UPDATE ({', '.join(rules.version_store.STANDING)})",
     "rule_steps": "INSERT",
@@ -104,7 +110,7 @@ def _protect(connection: Connection) -> None:
         connection.execute(text(f'GRANT SELECT ON "{table}" TO cc_web'))
     for table, verbs in _WEB_WRITES.items():
         connection.execute(text(f"GRANT {verbs} ON {table} TO cc_web"))
-    connection.execute(text("GRANT USAGE ON SEQUENCE event_log_n TO cc_web"))
+    connection.execute(text("GRANT USAGE ON SEQUENCE event_log_n, incident_number TO cc_web"))
     for policy in POLICIES:
         for statement in policy.statements():
             connection.execute(text(statement))

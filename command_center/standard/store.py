@@ -125,6 +125,20 @@ def standard_of(connection: Connection, n: int) -> Standard | None:
     return None if row is None else _standard(row)
 
 
+def numbered_on(
+    connection: Connection, day: date, small_code: str | None = None, *, sheet: str = "city"
+) -> list[tuple[int, Standard]]:
+    """Filing conditions as they hold on a day with their numbers, in the order of the sheet; of one small class, or all."""
+    found = connection.execute(
+        text(
+            f"SELECT * FROM filing_standards WHERE {_IN_FORCE}"
+            " AND (CAST(:small AS text) IS NULL OR small_code = :small) ORDER BY n"
+        ),
+        {"small": small_code, "sheet": sheet, "day": day},
+    )
+    return [(row.n, _standard(row)) for row in found]
+
+
 def standards_on(connection: Connection, day: date, *, sheet: str = "city") -> list[Standard]:
     """All standards of a sheet as they hold on a day, in its order."""
     found = connection.execute(

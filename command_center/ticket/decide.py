@@ -18,12 +18,15 @@ from command_center.ticket.dispatch import (
     MOST_SUSPENSIONS,
     SKIPS_FROM,
     DispatchTable,
+    routed,
 )
+from command_center.ticket.routing import Matter
 from command_center.ticket.table import TRANSITIONS, Transition, Where, Who
 from command_center.ticket.ticket import (
     DONE,
     ENDED,
     NO_LIMIT,
+    UNFILED,
     Actor,
     Cause,
     Filing,
@@ -64,7 +67,7 @@ class Wish:
     """What is asked for: the move, where to, why, and the version of the ticket that was being looked at.
 
     ``cause`` of a return, ``until`` of a suspension, ``ok`` as the answer of a check, ``score`` of an evaluation, 1 to 5;
-    ``filing`` and ``limit`` of the condition it is filed under.
+    ``filing``, ``limit`` and ``severity`` that it is filed under.
     """
 
     move: Move
@@ -77,6 +80,7 @@ class Wish:
     score: int | None = None
     filing: Filing | None = None
     limit: Limit | None = None
+    severity: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ _ASKS: Final[Mapping[Move, tuple[str, ...]]] = {
     Move.CHECKED: ("ok",),
     Move.EVALUATE: ("score",),
     Move.MERGE: ("ticket",),
-    Move.FILE: ("filing",),
+    Move.FILE: ("filing", "severity"),
 }
 
 
@@ -393,12 +397,17 @@ def _answer(case: _Case) -> bool:
 
 
 def _file(case: _Case) -> _Effect:
-    ticket, wish = case.ticket, case.wish
-    limit = wish.limit or case.table.limit(ticket.place.category, ticket.severity)
-    facts: dict[str, Any] = {"limit": limit, **case.table.counted(case.now, limit), "why": _why(case, "filed")}
-    if wish.filing is not None:
-        facts |= {"filing": wish.filing, "small_class": wish.filing.small_code}
-    return _Effect(facts)
+    ticket, wish, place = case.ticket, case.wish, case.ticket.place
+    severity = wish.severity or ticket.severity
+    small_class = ticket.small_class if wish.filing is None else wish.filing.small_code
+    matter = Matter(place.domain, place.category, small_class, severity, place.cell)
+    holder, why = routed(matter, case.tree, case.table, case.now)
+    limit = wish.limit or case.table.limit(place.category, severity)
+    facts: dict[str, Any] = {"limit": limit, **case.table.counted(case.now, limit), "why": why, "severity": severity}
+    facts |= {"filing": wish.filing, "small_class": small_class}
+    if holder.region != ticket.holder.region:
+        facts["sender"] = _plain(ticket.holder)
+    return _Effect(facts, holder)
 
 
 def _end(case: _Case) -> _Effect:
@@ -492,7 +501,10 @@ def _late(case: _Case) -> dict[str, Any]:
 
 def _self_handle(case: _Case) -> _Effect:
     who = replace(case.ticket.holder, account=case.actor.account, account_name=case.actor.name)
-    return _Effect({"accepted_at": case.now, "handled_at": case.now, "request": None} | _late(case), who)
+    facts = {"accepted_at": case.now, "handled_at": case.now, "request": None} | _late(case)
+    if case.ticket.status in UNFILED:
+        facts |= _whole(case)
+    return _Effect(facts, who)
 
 
 def _check(case: _Case) -> _Effect:

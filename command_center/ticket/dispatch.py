@@ -26,7 +26,7 @@ from command_center.ticket.clock import (
 from command_center.ticket.routing import Matter, RoutingTable, route
 from command_center.ticket.ticket import Holder, Move, Place, Status, Step, Why
 from command_center.work_calendar import WorkCalendar
-from gis.region import RegionTree
+from gis.region import Region, RegionTree
 from rules.alert import NAMESPACE, Alert
 from rules.document import YAML_FAULTS, fault
 from rules.rule import Evidence
@@ -294,27 +294,55 @@ def open_ticket(
     alert: Alert, incident: UUID, number: int, tree: RegionTree, table: DispatchTable, now: datetime
 ) -> tuple[Place, Step]:
     """The place and first step of the ticket for an incident that ``alert`` opens."""
-    path = tree.path(alert.source.cell)
+    source = alert.source
     place = Place(
         id=ticket_id(incident),
-        number=f"T{now:%Y%m%d}-{number:06d}",
+        number=numbered(number, now),
         incident=incident,
         domain=alert.domain,
         category=alert.category,
-        cell=alert.source.cell,
-        region=alert.source.region,
-        scope=alert.source.scope,
-        lng=alert.source.lng,
-        lat=alert.source.lat,
-        path=tuple((region.tier, region.code, region.name) for region in path),
-        source_kind=alert.source.kind,
-        source=alert.source.id,
-        source_name=alert.source.name,
+        cell=source.cell,
+        region=source.region,
+        scope=source.scope,
+        lng=source.lng,
+        lat=source.lat,
+        path=path_of(tree, source.cell),
+        source_kind=source.kind,
+        source=source.id,
+        source_name=source.name,
         opened_at=now,
     )
     matter = Matter(alert.domain, alert.category, None, alert.severity, place.cell)
     holder, why = routed(matter, tree, table, now)
     return place, file(place, holder, alert.severity, alert.title, alert.title_en, table, why)
+
+
+def numbered(number: int, now: datetime) -> str:
+    """How people call the ticket of an incident; ``now`` in the city's time."""
+    return f"T{now:%Y%m%d}-{number:06d}"
+
+
+def path_of(tree: RegionTree, cell: str) -> tuple[tuple[str, str, str], ...]:
+    """A cell's five regions as a Place keeps them."""
+    return tuple((region.tier, region.code, region.name) for region in tree.path(cell))
+
+
+def report(
+    place: Place, desk: Region, severity: int, title: str, title_en: str, small_class: str, table: DispatchTable
+) -> Step:
+    """The first step of a ticket that a person's report opens: a desk has to file it or turn it down."""
+    until = table.stage_due("filing", severity, place.opened_at)
+    facts: dict[str, Any] = {
+        "severity": severity,
+        "title": title,
+        "title_en": title_en,
+        "small_class": small_class,
+        "due_at": until,
+        "stage_due_at": until,
+        "why": Why("reported"),
+    }
+    holder = Holder(desk.code, desk.name, desk.tier, desk.scope)
+    return Step(1, Move.REPORT, place.opened_at, Status.REPORTED, holder, facts=facts)
 
 
 def file(

@@ -90,6 +90,7 @@ tickets = Table(
     Index("ix_tickets_open", "scope", "opened_at", postgresql_where=text("closed_at IS NULL")),
     Index("ix_tickets_open_newest", "opened_at", "id", postgresql_where=text("closed_at IS NULL")),
     Index("ix_tickets_newest", "opened_at", "id"),
+    Index("ix_tickets_near", "lng", "lat", postgresql_where=text("closed_at IS NULL")),
     Index("ix_tickets_merged_into", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
 )
 
@@ -206,6 +207,42 @@ def read_ticket(connection: Connection, ticket: UUID) -> Ticket | None:
     """A ticket as far as the connection may see it, not locked."""
     row = connection.execute(tickets.select().where(tickets.c.id == ticket)).one_or_none()
     return None if row is None else ticket_of(row)
+
+
+def open_tickets_near(
+    connection: Connection, lng: float, lat: float, away: tuple[float, float], since: datetime
+) -> list[tuple[Ticket, datetime]]:
+    """Open tickets within ``away`` (degrees of longitude and latitude) of a point whose incident had a signal since then, with
+    the time of that signal; not locked.
+    """
+    found = connection.execute(
+        text(
+            "SELECT t.*, coalesce(i.last_signal_at, t.opened_at) AS signal_at FROM tickets t"
+            " LEFT JOIN incidents i ON i.id = t.incident WHERE t.closed_at IS NULL"
+            " AND t.lng BETWEEN :west AND :east AND t.lat BETWEEN :south AND :north"
+            " AND coalesce(i.last_signal_at, t.opened_at) >= :since"
+        ),
+        {
+            "west": lng - away[0],
+            "east": lng + away[0],
+            "south": lat - away[1],
+            "north": lat + away[1],
+            "since": since,
+        },
+    )
+    return [(ticket_of(row), row.signal_at) for row in found]
+
+
+def with_followers(connection: Connection, ticket: UUID) -> list[UUID]:
+    """A ticket and those merged into it, and into these, as far as the connection sees them."""
+    found = connection.execute(
+        text(
+            "WITH RECURSIVE own AS (SELECT CAST(:ticket AS uuid) AS id"
+            " UNION SELECT t.id FROM tickets t JOIN own ON t.merged_into = own.id) SELECT id FROM own"
+        ),
+        {"ticket": ticket},
+    )
+    return list(found.scalars())
 
 
 def load_steps(connection: Connection, ticket: UUID) -> list[Step]:

@@ -21,7 +21,8 @@ class Who(StrEnum):
 
 class Where(StrEnum):
     """Where a move takes the ticket. ``back`` is to the desk that sent it, ``up`` to one above, ``down`` to any below,
-    ``below_or_here`` to any below or the holder's own, ``anywhere`` to any region's desk, ``ticket`` into another ticket.
+    ``below_or_here`` to any below or the holder's own, ``anywhere`` to any region's desk, ``ticket`` into another ticket,
+    ``routed`` to whom the routing rules give it.
     """
 
     STAYS = "stays"
@@ -31,6 +32,7 @@ class Where(StrEnum):
     BELOW_OR_HERE = "below_or_here"
     ANYWHERE = "anywhere"
     TICKET = "ticket"
+    ROUTED = "routed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ _Row = tuple[Move, Iterable[Status], Status | None, frozenset[Who], Where, bool]
 _ROWS: Final[tuple[_Row, ...]] = (
     (Move.VERIFY, (_S.REPORTED,), _S.VERIFYING, _HOLDER, _W.DOWN, False),
     (Move.VERIFIED, (_S.VERIFYING,), _S.REPORTED, _HOLDER, _W.BACK, True),
-    (Move.FILE, (_S.REPORTED,), _S.FILED, _HOLDER, _W.STAYS, False),
+    (Move.FILE, (_S.REPORTED,), _S.FILED, _HOLDER, _W.ROUTED, False),
     (Move.VOID, (_S.REPORTED,), _S.VOID, _HOLDER, _W.STAYS, True),
     (Move.MERGE, (_S.REPORTED, *_AT_A_DESK), _S.MERGED, _EITHER, _W.TICKET, False),
     (Move.SPLIT, (_S.MERGED,), _S.FILED, _EITHER, _W.STAYS, True),
@@ -65,7 +67,7 @@ _ROWS: Final[tuple[_Row, ...]] = (
     (Move.RETURN, _AT_A_DESK, _S.RETURNED, _HOLDER, _W.BACK, True),
     (Move.HAND_UP, _AT_A_DESK, _S.DISPATCHED, _HOLDER, _W.UP, True),
     (Move.FINISH, (_S.ACCEPTED,), _S.HANDLED, _HOLDER, _W.STAYS, False),
-    (Move.SELF_HANDLE, _WAITING, _S.HANDLED, _HOLDER, _W.STAYS, True),
+    (Move.SELF_HANDLE, (_S.REPORTED, *_WAITING), _S.HANDLED, _HOLDER, _W.STAYS, True),
     (Move.CHECK, (_S.HANDLED,), _S.CHECKING, _ABOVE, _W.DOWN, False),
     (Move.CHECKED, (_S.CHECKING,), _S.HANDLED, _HOLDER, _W.BACK, True),
     (Move.REWORK, (_S.HANDLED,), _S.DISPATCHED, _ABOVE, _W.STAYS, True),

@@ -74,6 +74,7 @@ SEEN = {
     "mutes": _OWN,
     "alert_groups": _OWN,
     "shadow_alerts": _OWN,
+    "reports": f"{_OWN} OR ticket IN ({_TICKETS})",
     "incidents": _OWN,
     "incident_signals": f"incident IN (SELECT id FROM incidents WHERE {_OWN})",
     "incident_levels": f"incident IN (SELECT id FROM incidents WHERE {_OWN})",
@@ -129,6 +130,9 @@ def filled(running: RunningCity) -> RunningCity:
         )
         assert answer.status == 200, answer.content
         _people_set(running, county)
+        lng, lat = running.small.centre(cell)
+        told = {"kind": "manhole", "words": "井盖缺失", "lng": lng, "lat": lat, "contact": f"of {county}"}
+        assert running.console(village).post("/api/v1/reports", told).status == 201
     for statement in (
         "INSERT INTO rosters SELECT gen_random_uuid(), account, region, scope, NULL, now(), now() + interval '1 hour', 'x'"
         " FROM account_grants",
@@ -322,14 +326,18 @@ def test_the_web_process_may_write_what_people_do_and_nothing_else(filled: Runni
         " AND has_any_column_privilege('cc_web', c.oid, verb)))"
     )
     assert {(row.relname, row.verb) for row in found} == {
+        ("tickets", "INSERT"),
         ("tickets", "UPDATE"),
         ("ticket_steps", "INSERT"),
+        ("reports", "INSERT"),
         ("object_grants", "INSERT"),
         ("object_grants", "DELETE"),
         ("deadlines", "INSERT"),
         ("deadlines", "UPDATE"),
         ("deadlines", "DELETE"),
+        ("incidents", "INSERT"),
         ("incidents", "UPDATE"),
+        ("incident_signals", "INSERT"),
         ("incident_levels", "INSERT"),
         ("alerts", "UPDATE"),
         ("mutes", "INSERT"),
@@ -366,6 +374,8 @@ def test_the_web_process_may_write_what_people_do_and_nothing_else(filled: Runni
         "UPDATE mutes SET ends_at = now() + interval '1 year'",
         "DELETE FROM mutes",
         "UPDATE incident_levels SET reason = 'another'",
+        "UPDATE reports SET words = 'another'",
+        "DELETE FROM incidents",
         "UPDATE alert_groups SET ended_at = now()",
         "UPDATE event_log SET data = '{}'",
         "DELETE FROM event_log",

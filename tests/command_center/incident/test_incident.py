@@ -59,13 +59,13 @@ def test_whatever_joins_the_gravest_counts_and_every_change_is_a_version(found: 
 
 
 def test_an_incident_ends_with_its_ticket_and_is_open_again_when_that_is_reopened() -> None:
-    one = following(incident(), ticket_ended=True)
+    one = following(incident(), "closed", 4)
     assert one is not None
     assert (one.status, one.version, one.severity, one.signals) == ("closed", 2, 2, 1)
-    again = following(one, ticket_ended=False)
+    again = following(one, "open", 4)
     assert again is not None
     assert (again.status, again.version) == ("open", 3)
-    assert following(again, ticket_ended=False) is None
+    assert following(again, "open", 4) is None
 
 
 def test_an_incident_is_shown_by_number_to_whoever_sees_its_place() -> None:

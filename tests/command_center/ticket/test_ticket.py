@@ -117,7 +117,7 @@ _ALWAYS = "force_close:A raise:S grave:S absorb:S release:S recount:S report_lap
 _HELP = "help_accept:P help_done:P help_decline:P help_lapse:S"
 _RUNNING = f"{_ALWAYS} {_HELP} supervise:AS remind:AS overdue:S lapse:S escalate:S"
 MAY = {
-    "reported": f"{_RUNNING} verify:H file:H void:H merge:HA",
+    "reported": f"{_RUNNING} verify:H file:H void:H merge:HA self_handle:H",
     "verifying": f"{_RUNNING} verified:H",
     "filed": f"{_RUNNING} {_WAITING}",
     "dispatched": f"{_RUNNING} {_WAITING}",

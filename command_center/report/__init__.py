@@ -1,0 +1,1 @@
+"""What people report, and the receipt by which they follow it."""
