@@ -48,7 +48,7 @@ export interface Fact {
 }
 
 /** Told by another fact, or no fact for a reader. */
-const UNTOLD = new Set(['kind', 'over_s', 'per_s', 'percentile', 'held_s', 'since', 'statistic', 'warning_level', 'from', 'to', 'by', 'ended_by'])
+const UNTOLD = new Set(['kind', 'over_s', 'per_s', 'percentile', 'held_s', 'since', 'statistic', 'warning_level', 'from', 'to', 'by', 'ended_by', 'low', 'high'])
 
 /**
  * The facts in `why`, the ones every alert has first. A member this page does not know is told with its own name: nothing that
@@ -81,7 +81,7 @@ export function whyFacts(
   // What only holds or does not has no number worth reading. An ended alert carries the value that ended it.
   if (why.kind === 'combination' || why.kind === 'area') {
     // told by its conditions
-  } else if (alert.ended_at === null) tell('value', `${value} ${alert.value >= alert.threshold ? '≥' : '≤'} ${level}`)
+  } else if (alert.ended_at === null) tell(why.statistic === 'rarity' ? 'rarity' : 'value', `${value} ${alert.value >= alert.threshold ? '≥' : '≤'} ${level}`)
   else tell('last', t('alert.last', { value, level }))
   const statistic = words('statistic') ?? words('kind')
   const over_s = seconds('over_s')
@@ -90,6 +90,10 @@ export function whyFacts(
     const name = known(key) ? t(key, { rank: number(seconds('percentile') ?? 0) }) : statistic
     tell('computed', over_s === null ? name : t('alert.over', { length: length(over_s), name }))
   }
+  // Of a rarity the alert has the score; what came and what was expected are in the quantity's own unit.
+  const own = quantities[alert.quantity ?? '']?.unit ?? ''
+  const inUnit = (found: number): string => measured(rounded(found), own === '1' ? '' : own, tongue)
+  if (typeof why.low === 'number' && typeof why.high === 'number') tell('usual', t('alert.from_to', { from: inUnit(why.low), to: inUnit(why.high) }))
   const [from, to] = [words('from'), words('to')]
   if (from !== null || to !== null) tell('span', t('alert.from_to', { from: from === null ? '…' : clock(from), to: to === null ? '…' : clock(to) }))
   const held_s = seconds('held_s')
@@ -109,6 +113,14 @@ export function whyFacts(
       tell(name, value.map((asked) => conditionFact(asked as Condition, quantities, tongue, clock)).join('\n'))
       continue
     }
+    if ((name === 'seen' || name === 'expected') && typeof value === 'number') {
+      tell(name, inUnit(value))
+      continue
+    }
+    if (name === 'one_in' && typeof value === 'number') {
+      tell(name, t('alert.one_in', { count: number(Number(value.toPrecision(2))) }))
+      continue
+    }
     tell(name, plain(name, value, { ...tongue, clock, known }))
   }
   const rank = (fact: Fact): number => (TOLD_ORDER.indexOf(fact.name) + 1 || TOLD_ORDER.length) + (fact.name === 'ended' ? 1 : 0)
@@ -116,7 +128,7 @@ export function whyFacts(
 }
 
 /** Members come in no order from the database; these are told first. */
-const TOLD_ORDER = ['value', 'last', 'raised', 'computed', 'conditions', 'span', 'since', 'for_s', 'before', 'after', 'reading', 'mean', 'spread', 'limit', 'side', 'mean_s', 'count', 'events', 'a', 'b', 'gap']
+const TOLD_ORDER = ['value', 'rarity', 'last', 'raised', 'computed', 'conditions', 'span', 'since', 'for_s', 'before', 'after', 'seen', 'expected', 'usual', 'one_in', 'aspect', 'window', 'reading', 'mean', 'spread', 'limit', 'side', 'mean_s', 'count', 'events', 'a', 'b', 'gap']
 
 interface Condition {
   quantity: string

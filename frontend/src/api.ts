@@ -1,4 +1,5 @@
 /** The HTTP door: typed answers, problems as exceptions, one place that knows the addresses. */
+import type { FeatureCollection } from 'geojson'
 import type {
   Alert,
   AlertWish,
@@ -6,21 +7,42 @@ import type {
   Choice,
   City,
   Device,
+  Duplicates,
   FieldDifference,
+  FindingPage,
   Incident,
   MapDescription,
+  Mode,
+  ModeStep,
+  ModeWish,
   MoveName,
   Mute,
   MuteWish,
   Page,
+  Receipt,
   Region,
+  Report,
+  ReportKinds,
+  ReportWish,
+  Risk,
+  RiskMap,
+  RiskMoment,
+  RiskWhy,
   RuleCheck,
   RuleFile,
   RuleMove,
   RuleVersion,
+  RoutingAnswer,
+  RoutingBook,
+  RoutingWish,
   Rulebook,
+  Scored,
   Session,
   ShadowRun,
+  Shift,
+  ShiftWish,
+  StaffMember,
+  Standard,
   Step,
   Summary,
   Ticket,
@@ -97,6 +119,8 @@ export function newKey(): string {
 
 const DEVICES_LIMIT = 20_000
 const MUTES_LIMIT = 1_000
+/** More people than anybody looks over at once: choose a region then. */
+export const STAFF_LIMIT = 500
 
 export const api = {
   city: () => request<City>('GET', '/city'),
@@ -135,4 +159,34 @@ export const api = {
   shadowRun: (id: string, version: number) => request<ShadowRun>('GET', `/rules/${encodeURIComponent(id)}/versions/${version}/shadow`),
   moveRule: (id: string, version: number, wish: { move: RuleMove; reason?: string; version?: number }, key: string) =>
     request<RuleVersion>('POST', `/rules/${encodeURIComponent(id)}/versions/${version}/moves`, wish, { 'Idempotency-Key': key }),
+  routing: () => request<RoutingBook>('GET', '/routing'),
+  tryRouting: (wish: RoutingWish) => request<RoutingAnswer>('POST', '/routing/try', wish),
+  staff: (region: string) => everyPage<StaffMember>('/staff', { region, limit: STAFF_LIMIT }, STAFF_LIMIT),
+  setSkills: (username: string, skills: readonly string[]) =>
+    request<Pick<StaffMember, 'account' | 'skills'>>('PUT', `/staff/${encodeURIComponent(username)}/skills`, { skills }),
+  shifts: (region: string, starts_before: string, ends_after: string) =>
+    everyPage<Shift>('/rosters', { region, starts_before, ends_after, limit: 500 }, 4 * STAFF_LIMIT),
+  addShift: (wish: ShiftWish, key: string) => request<Shift>('POST', '/rosters', wish, { 'Idempotency-Key': key }),
+  endShift: (id: string, key: string) => request<Shift>('POST', `/rosters/${encodeURIComponent(id)}/end`, {}, { 'Idempotency-Key': key }),
+  findings: (cursor: string | null) => request<FindingPage>('GET', `/deadline-findings${query({ cursor, limit: 50 })}`),
+  reportKinds: () => request<ReportKinds>('GET', '/reports/kinds'),
+  reportGround: () => request<FeatureCollection>('GET', '/reports/ground'),
+  report: (wish: ReportWish, key: string) => request<Receipt>('POST', '/reports', wish, { 'Idempotency-Key': key }),
+  receipt: (receipt: string) => request<Receipt>('GET', `/reports/${encodeURIComponent(receipt)}`),
+  myReports: async () => (await request<Page<Report>>('GET', `/reports${query({ mine: true })}`)).items,
+  ticketReports: async (id: string) => (await request<Page<Report>>('GET', `/tickets/${encodeURIComponent(id)}/reports`)).items,
+  duplicates: (id: string) => request<Duplicates>('GET', `/tickets/${encodeURIComponent(id)}/duplicates`),
+  standards: async (small_class: string | null) => (await request<Page<Standard>>('GET', `/standards${query({ small_class })}`)).items,
+  modes: async (filters: { active: boolean; limit: number }) => (await request<Page<Mode>>('GET', `/modes${query(filters)}`)).items,
+  modeSteps: async (id: string) => (await request<Page<ModeStep>>('GET', `/modes/${encodeURIComponent(id)}/steps`)).items,
+  declareMode: (wish: ModeWish, key: string) => request<Mode>('POST', '/modes', wish, { 'Idempotency-Key': key }),
+  prolongMode: (id: string, wish: { ends_at: string; reason: string }, key: string) =>
+    request<Mode>('POST', `/modes/${encodeURIComponent(id)}/prolong`, wish, { 'Idempotency-Key': key }),
+  endMode: (id: string, reason: string, key: string) =>
+    request<Mode>('POST', `/modes/${encodeURIComponent(id)}/end`, { reason }, { 'Idempotency-Key': key }),
+  risks: async (filters: { domain: Scored; region?: string; tier?: string; limit: number }) => (await request<Page<Risk>>('GET', `/risks${query(filters)}`)).items,
+  riskMap: (domain: Scored) => request<RiskMap>('GET', `/risks/map${query({ domain })}`),
+  risk: (code: string) => request<RiskWhy>('GET', `/risks/${encodeURIComponent(code)}`),
+  riskHistory: async (code: string, filters: { domain: Scored; since: string }) =>
+    (await request<Page<RiskMoment>>('GET', `/risks/${encodeURIComponent(code)}/history${query({ ...filters, limit: 200 })}`)).items,
 }

@@ -42,6 +42,8 @@ export interface City {
 export interface Session {
   account: Account
   city: City
+  /** The wartime operation that holds for the account's region, above it or below it. */
+  modes?: Mode[]
 }
 
 export interface Summary {
@@ -91,7 +93,7 @@ export interface Holder {
 }
 
 export interface Source {
-  kind: 'sensor' | 'camera'
+  kind: 'sensor' | 'camera' | 'report'
   id: string
   name: string
 }
@@ -100,7 +102,7 @@ export const CAUSES = ['not_ours', 'wrong_place', 'wrong_category', 'no_capacity
 export type Cause = (typeof CAUSES)[number]
 
 /** What a move asks for beside a reason and a target. */
-export type Ask = 'cause' | 'until' | 'ok' | 'score' | 'ticket' | 'filing'
+export type Ask = 'cause' | 'until' | 'ok' | 'score' | 'ticket' | 'filing' | 'severity'
 
 export interface Move {
   move: MoveName
@@ -119,6 +121,8 @@ export interface Choice {
   score?: number
   /** Of `file`: number of the filing condition. */
   standard?: number
+  /** Of `file`: as reported when it is missing. */
+  severity?: Severity
 }
 
 /** How a ticket came to its holder. */
@@ -392,7 +396,7 @@ export interface LiveEvent {
 
 export interface SyncAnswer {
   cursor: number
-  snapshot?: { tickets: Ticket[]; incidents: Incident[]; alerts: Alert[]; notices?: Notice[] }
+  snapshot?: { tickets: Ticket[]; incidents: Incident[]; alerts: Alert[]; notices?: Notice[]; modes?: Mode[] }
   events?: LiveEvent[]
 }
 
@@ -499,4 +503,344 @@ export interface ShadowRun {
   until: string | null
   shadow: Tally
   in_force: Tally
+}
+
+/** One line of the routing table; of `when` everything stated must fit, `to` without a tier leaves it to the severity. */
+export interface RoutingRule {
+  id: string
+  when: {
+    domain?: Domain[] | null
+    category?: string[] | null
+    small_class?: string[] | null
+    severity?: [from: Severity, to: Severity] | null
+    region?: string[] | null
+    mode?: 'peacetime' | 'wartime' | null
+  }
+  to: { tier?: Tier | null; org?: string | null; skill?: string | null }
+  effective_from: string
+  effective_to?: string | null
+  text: string
+  text_en: string
+  source: { text: string; confidence: 'found' | 'unverified' }
+  in_force: boolean
+}
+
+export interface Organisation {
+  code: string
+  name: string
+  name_en: string
+  tiers: Tier[]
+}
+
+export interface RoutingBook {
+  items: RoutingRule[]
+  organisations: Organisation[]
+  tier_by_severity: Record<string, Tier>
+  /** Those that some rule asks for. */
+  skills: string[]
+  regions: { code: string; name: string }[]
+}
+
+/** A matter that may not exist: in a cell, or at a place. */
+export interface RoutingWish {
+  domain: Domain
+  category: string
+  small_class?: string
+  severity: Severity
+  cell?: string
+  lng?: number
+  lat?: number
+  day?: string
+}
+
+export interface Candidate {
+  account: string
+  name: string
+  region: string
+  org: string | null
+  skills: string[]
+  open_tickets: number
+  distance_m: number | null
+}
+
+export interface RoutingTrial {
+  rule: string
+  state: 'chosen' | 'later' | 'unfit'
+  unfit: string[]
+  text: string
+  text_en: string
+}
+
+export interface RoutingAnswer {
+  cell: string
+  cell_name: string
+  day: string
+  routed: { tier: Tier; region: string; region_name: string; org: string | null; skill: string | null; rule: string | null; text: string; text_en: string }
+  organisation: Organisation | null
+  chosen: { person: Candidate | null; text: string; text_en: string }
+  people: Candidate[]
+  rules: RoutingTrial[]
+}
+
+/** A shift of an account at the desk of a region, for an organisation there or for the whole desk. */
+export interface Shift {
+  id: string
+  account: string
+  name: string
+  region: string
+  region_name: string
+  org: string | null
+  state: 'to_come' | 'running' | 'over' | 'withdrawn'
+  starts_at: string
+  ends_at: string
+  made_by: string
+}
+
+export interface StaffMember {
+  account: string
+  name: string
+  region: string
+  region_name: string
+  tier: Tier
+  /** The shift that runs. */
+  on_duty: Pick<Shift, 'id' | 'region' | 'region_name' | 'org' | 'starts_at' | 'ends_at'> | null
+  skills: string[]
+  open_tickets: number
+  /** When the last position was heard; where it was is not told. */
+  position_at: string | null
+  /** The asking account may put this person on duty and state the skills. */
+  yours: boolean
+}
+
+export type ShiftWish = Pick<Shift, 'account' | 'region' | 'starts_at' | 'ends_at'> & { org?: string }
+
+/** What the auditor found wrong with the deadlines of a ticket: kinds without a right row, and rows too many. */
+export interface DeadlineFinding {
+  id: number
+  ticket: string
+  number: string
+  title: string
+  title_en: string
+  status: Status
+  closed: boolean
+  what: 'rows' | 'no_deadline' | 'nobody'
+  missing: string[]
+  stray: string[]
+  found_at: string
+}
+
+export interface FindingPage extends Page<DeadlineFinding> {
+  every_s: number
+  /** When the scheduler, in which the auditor runs, last said that it lives. */
+  scheduler_at: string | null
+}
+
+/** How a report came: by the public, by a grid worker, or entered by a desk for whoever told it. */
+export type Channel = 'public' | 'worker' | 'hotline' | 'walk_in' | 'superior' | 'department' | 'police' | 'media' | 'desk'
+
+/** One thing that people may report. */
+export interface ReportKind {
+  code: string
+  title: string
+  title_en: string
+  domain: Domain
+  category: string
+  small_class: string
+  severity: Severity
+}
+
+export interface ReportKinds {
+  /** Whether it may be reported without an account. */
+  anonymous: boolean
+  kinds: ReportKind[]
+  channels: Channel[]
+}
+
+export interface ReportWish {
+  kind: string
+  words: string
+  lng: number
+  lat: number
+  contact?: string
+  channel?: Channel
+  /** What was done on the spot. */
+  handled?: string
+}
+
+/** What a reporter sees of a report; says nothing about people. */
+export interface Receipt {
+  receipt: string
+  number: string
+  kind: string
+  title: string
+  title_en: string
+  words: string
+  at: string
+  /** The township. */
+  region_name: string
+  lng: number
+  lat: number
+  status: Status
+  merged: boolean
+  desk: string
+  trail: { at: string; status: Status; desk: string }[]
+  answer: string | null
+}
+
+/** A report as the desks see it. `status` and `merged_into` stand in lists only. */
+export interface Report {
+  id: string
+  channel: Channel
+  kind: string
+  title: string
+  title_en: string
+  words: string
+  contact: string | null
+  account: string | null
+  reporter_name: string | null
+  at: string
+  lng: number
+  lat: number
+  region: string
+  ticket: string
+  number?: string
+  status?: Status
+  merged_into?: string | null
+}
+
+/** A ticket that may be the same matter; `minutes` between their beginnings. */
+export interface Duplicate {
+  ticket: Ticket
+  metres: number
+  minutes: number
+  same: 'small_class' | 'category'
+}
+
+export interface Duplicates {
+  near_m: number
+  within_h: number
+  items: Duplicate[]
+}
+
+/** A filing condition; `n` is the number that `file` takes. */
+export interface Standard {
+  n: number
+  big_code: string
+  big_name: string
+  small_code: string
+  small_name: string
+  condition: string
+  close_condition: string
+  limit_text: string
+  handling_unit: string | null
+}
+
+/** Wartime operation of some domains of a region and all below it, for a time. */
+export interface Mode {
+  id: string
+  mode: 'wartime'
+  state: 'in_force' | 'over'
+  region: string
+  region_name: string
+  domains: Domain[]
+  starts_at: string
+  ends_at: string
+  by: string
+  by_name: string
+  /** The tier of who declared it: nobody below it ends it. */
+  tier: Tier
+  reason: string
+  ended_at: string | null
+  /** Null where it ran out by itself. */
+  ended_by: string | null
+  ended_name: string | null
+  ended_reason: string | null
+  version: number
+}
+
+/** One line of a declaration's trail; `ends_at` is the end from then on. */
+export interface ModeStep {
+  version: number
+  move: 'declared' | 'prolonged' | 'ended' | 'ran_out'
+  at: string
+  ends_at: string
+  by: string | null
+  by_name: string | null
+  reason: string | null
+}
+
+export interface ModeWish {
+  region: string
+  domains: Domain[]
+  ends_at: string
+  reason: string
+}
+
+export const SCORED = ['overall', ...DOMAINS] as const
+export type Scored = (typeof SCORED)[number]
+
+/** The score of a cell or region, 0 to 100. */
+export interface Risk {
+  code: string
+  name: string
+  tier: Tier
+  region: string | null
+  /** The names of the regions that it lies in, the county first. */
+  above: string[]
+  domain: Scored
+  score: number
+  at: string
+  version: number
+}
+
+/** What a score is made of; the points of all lines add up to it. */
+export interface RiskLine {
+  of: 'hazard' | 'exposure' | 'vulnerability' | 'highest' | 'further'
+  kind: string
+  zh: string
+  en: string
+  points: number
+  /** An alert, a sensor or a cell, by `kind`. */
+  source?: string
+  value?: number
+}
+
+export interface RiskScore {
+  domain: Scored
+  score: number
+  at: string | null
+  version: number
+  why: RiskLine[]
+}
+
+export interface RiskWhy {
+  code: string
+  name: string
+  tier: Tier
+  region: string | null
+  above: string[]
+  scores: RiskScore[]
+}
+
+export interface RiskMap {
+  at: string | null
+  domain: Scored
+  /** By cell; one that is not named has none. */
+  cells: Record<string, number>
+}
+
+export interface RiskMoment {
+  at: string
+  score: number
+}
+
+/** What the log tells of a region whose risk moved, with its worst cells. */
+export interface RiskNews {
+  version?: number
+  code: string
+  name: string
+  tier: Tier
+  at: string
+  scores: Record<Scored, number>
+  top: { cell: string; name: string; score: number }[]
 }

@@ -44,6 +44,8 @@ export const live = {
     alert: computed(() => replica.value.shelves.alert),
     incident: computed(() => replica.value.shelves.incident),
     notice: computed(() => replica.value.shelves.notice),
+    mode: computed(() => replica.value.shelves.mode),
+    risk: computed(() => replica.value.shelves.risk),
     sensor: computed(() => replica.value.shelves.sensor),
     camera: computed(() => replica.value.shelves.camera),
   },

@@ -9,7 +9,7 @@
  * repeated or late delivery changes nothing. Every function returns a new replica and leaves its argument as it was.
  */
 import { isOpen } from './ticket'
-import type { Alert, Camera, Device, Incident, LiveEvent, Notice, SyncAnswer, Ticket } from './contract'
+import type { Alert, Camera, Device, Incident, LiveEvent, Mode, Notice, RiskNews, SyncAnswer, Ticket } from './contract'
 
 interface Kinds {
   ticket: Ticket
@@ -18,6 +18,8 @@ interface Kinds {
   sensor: Device
   camera: Camera
   notice: Notice
+  mode: Mode
+  risk: RiskNews
 }
 type Kind = keyof Kinds
 type Shelf<Item> = ReadonlyMap<string, Item>
@@ -30,7 +32,7 @@ export interface Replica {
   readonly shelves: Shelves
 }
 
-const KINDS: readonly Kind[] = ['ticket', 'incident', 'alert', 'sensor', 'camera', 'notice']
+const KINDS: readonly Kind[] = ['ticket', 'incident', 'alert', 'sensor', 'camera', 'notice', 'mode', 'risk']
 
 export function emptyReplica(): Replica {
   return { cursor: null, held: [], shelves: emptyShelves() }
@@ -75,19 +77,21 @@ export function mergeAlerts(replica: Replica, alerts: readonly Alert[]): Replica
   return { ...replica, shelves: { ...replica.shelves, alert: shelf } }
 }
 
-/** Drop closed tickets, ended alerts and told ends of groups that lie before `before_ms`: they were shown done for a moment. */
+/** Drop closed tickets, ended alerts, told ends of groups and ended wartime operation that lie before `before_ms`: they were shown done for a moment. */
 export function forgetEnded(replica: Replica, before_ms: number): Replica {
   const ended = (at: string | null): boolean => at !== null && Date.parse(at) < before_ms
   const ticket = without(replica.shelves.ticket, (item) => !isOpen(item) && ended(item.closed_at ?? item.opened_at))
   // An alert that ended unseen stays until somebody has looked.
   const alert = without(replica.shelves.alert, (item) => item.state !== 'returned' && ended(item.ended_at))
   const notice = without(replica.shelves.notice, (item) => item.kind === 'over' && ended(item.at))
-  if (ticket === replica.shelves.ticket && alert === replica.shelves.alert && notice === replica.shelves.notice) return replica
-  return { ...replica, shelves: { ...replica.shelves, ticket, alert, notice } }
+  const mode = without(replica.shelves.mode, (item) => ended(item.ended_at ?? item.ends_at))
+  const shelves = { ...replica.shelves, ticket, alert, notice, mode }
+  if (KINDS.every((kind) => shelves[kind] === replica.shelves[kind])) return replica
+  return { ...replica, shelves }
 }
 
 function emptyShelves(): Shelves {
-  return { ticket: new Map(), incident: new Map(), alert: new Map(), sensor: new Map(), camera: new Map(), notice: new Map() }
+  return { ticket: new Map(), incident: new Map(), alert: new Map(), sensor: new Map(), camera: new Map(), notice: new Map(), mode: new Map(), risk: new Map() }
 }
 
 function shelvesOf(snapshot: NonNullable<SyncAnswer['snapshot']>): Shelves {
@@ -98,6 +102,7 @@ function shelvesOf(snapshot: NonNullable<SyncAnswer['snapshot']>): Shelves {
     incident: byId(snapshot.incidents),
     alert: byId(snapshot.alerts),
     notice: byId(snapshot.notices ?? []),
+    mode: byId(snapshot.modes ?? []),
   }
 }
 

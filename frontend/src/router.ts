@@ -7,6 +7,8 @@ declare module 'vue-router' {
   interface RouteMeta {
     /** Tiers that this page is for; absent where no account is needed. */
     tiers?: readonly Tier[]
+    /** For everybody, known or not: nobody is asked who they are. */
+    open?: boolean
   }
 }
 
@@ -19,6 +21,8 @@ export const router = createRouter({
     { path: '/wall', component: () => import('./pages/WallPage.vue'), meta: { tiers: DESKS } },
     { path: '/county', component: () => import('./pages/CountyPage.vue'), meta: { tiers: DESKS } },
     { path: '/worker', component: () => import('./pages/WorkerPage.vue'), meta: { tiers: ['grid'] } },
+    { path: '/report', component: () => import('./pages/ReportPage.vue'), meta: { open: true } },
+    { path: '/report/:receipt', component: () => import('./pages/ReceiptPage.vue'), meta: { open: true } },
     // Everybody may come; who may not change rules is told who may.
     { path: '/admin', component: () => import('./pages/AdminPage.vue'), meta: { tiers: TIERS } },
     { path: '/:rest(.*)*', redirect: '/login' },
@@ -26,6 +30,7 @@ export const router = createRouter({
 })
 
 router.beforeEach(async (to) => {
+  if (to.meta.open) return true
   const session = await ask()
   if (!session) return to.path === '/login' ? true : { path: '/login', query: to.path === '/' ? {} : { next: to.path } }
   const home = HOME[session.account.tier]

@@ -71,7 +71,7 @@ export interface Rule {
   side?: Direction | 'either'
   mean_s?: number | null
   least_days?: number
-  pattern?: 'day' | 'workday' | 'week'
+  pattern?: 'day' | 'workday' | 'week' | 'learnt'
   pairs?: { a: string; b: string }[]
   apart_s?: number
   inside?: string

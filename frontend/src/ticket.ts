@@ -16,6 +16,14 @@ export function isRunning(ticket: Ticket): boolean {
   return isOpen(ticket) && !STILL.includes(ticket.status)
 }
 
+/** Moves whose reason the reporter reads as the answer. */
+const ANSWERS: readonly MoveName[] = ['void', 'close']
+
+/** Whether a move's words go to somebody who reported the matter. */
+export function isAnswer(move: MoveName, ticket: Ticket): boolean {
+  return ANSWERS.includes(move) && ticket.source?.kind === 'report'
+}
+
 /** Open tickets near another one, the newest first: with which it may be the same matter. */
 export function nearby(one: Ticket, tickets: Iterable<Ticket>, within_m = 500): { ticket: Ticket; metres: number }[] {
   const metres = (other: Ticket): number => {

@@ -74,6 +74,26 @@ describe('why an alert was raised', () => {
     expect(facts({ why }, 'en')).toEqual({ Value: '0.18 m ≥ 0.15 m', Computed: 'mean', Span: '09:45 to 10:00', Readings: '15', 'Needed at least': '8' })
   })
 
+  it('tells of the unusual what came, what was expected and how rare that is, in the unit of what is measured', () => {
+    const why = { kind: 'deviation', statistic: 'rarity', aspect: 'time_of_day', seen: 30, expected: 53.3, low: 45.8, high: 58.9, one_in: 21234.5 }
+    const given = { quantity: 'gas', unit: '', value: 3.61, threshold: 3, why }
+    expect(facts(given)).toEqual({
+      罕见度: '3.61 ≥ 3',
+      算法: '按传感器自身历史的罕见度',
+      实测: '30 %LEL',
+      预期: '53.3 %LEL',
+      常态范围: '45.8 %LEL 至 58.9 %LEL',
+      罕见程度: '约每 21,000 次读数一次',
+      异常方面: '与一天中此时的常态相比',
+    })
+    expect(facts({ ...given, why: { ...why, aspect: 'shift', window: 48 } }, 'en')).toMatchObject({
+      Expected: '53.3 %LEL',
+      'How rare': 'about once in 21,000 readings',
+      'Unusual in': 'the mean of the last readings against those before',
+      'Readings compared': '48',
+    })
+  })
+
   it('tells nested facts in words, and a member it does not know by its own name', () => {
     const why = { kind: 'difference', a: { at: '2026-11-23T10:00:00+08:00', value: 0.4 }, strange: 7, nothing: null }
     expect(facts({ why }, 'en')).toMatchObject({ First: 'at 10:00 Value 0.4', strange: '7' })

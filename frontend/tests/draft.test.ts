@@ -62,7 +62,7 @@ describe('a draft', () => {
   })
 
   it('becomes a choice with what the move asks for and nothing else', () => {
-    const full = { to: 'B', cause: 'unclear', ok: true, score: 4, until: '2026-11-24T08:00', standard: '7', reason: ' 说明 ' } as const
+    const full = { severity: null, to: 'B', cause: 'unclear', ok: true, score: 4, until: '2026-11-24T08:00', standard: '7', reason: ' 说明 ' } as const
     const become = (asked: ReturnType<typeof move>) => choiceOf(asked, full, ZONE)
     expect(become(move('return', { to, asks: ['cause'] }))).toEqual({ cause: 'unclear', reason: '说明' })
     expect(become(move('verified', { asks: ['ok'], needs_reason: true }))).toEqual({ ok: true, reason: '说明' })

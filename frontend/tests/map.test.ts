@@ -95,6 +95,8 @@ describe('the map style', () => {
     cell_line: '#333',
     border: { city: '#fff', county: '#ccc', township: '#999', village: '#666' },
     severity: { 1: '#1', 2: '#2', 3: '#3', 4: '#4' },
+    risk: ['#5', '#6', '#7', '#8', '#9'],
+    war: '#f60',
     on_pin: '#000',
     normal: '#0f0',
     unknown: '#888',

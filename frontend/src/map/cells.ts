@@ -12,8 +12,8 @@ export function severityByCell(alerts: Iterable<Alert>): Map<string, Severity> {
 }
 
 /** What changes on the map from one colouring to the next; null clears a cell. */
-export function recolour(before: ReadonlyMap<string, Severity>, after: ReadonlyMap<string, Severity>): [cell: string, severity: Severity | null][] {
-  const changed: [string, Severity | null][] = [...after].filter(([cell, severity]) => before.get(cell) !== severity)
+export function recolour<Shade>(before: ReadonlyMap<string, Shade>, after: ReadonlyMap<string, Shade>): [cell: string, shade: Shade | null][] {
+  const changed: [string, Shade | null][] = [...after].filter(([cell, shade]) => before.get(cell) !== shade)
   for (const cell of before.keys()) if (!after.has(cell)) changed.push([cell, null])
   return changed
 }

@@ -12,6 +12,9 @@ export interface Palette {
   cell_line: string
   border: { city: string; county: string; township: string; village: string }
   severity: Record<Severity, string>
+  /** Five steps of 20 points, least first. */
+  risk: readonly string[]
+  war: string
   /** Ink of the figure inside a pin, and the pin's rim. */
   on_pin: string
   normal: string
@@ -36,6 +39,8 @@ export function paletteOf(place: Element, dark: boolean): Palette {
       ? { city: '#dbe6fb', county: '#8fa6cd', township: '#4f648c', village: '#36486b' }
       : { city: '#2b3a55', county: '#5b6f92', township: '#97a6be', village: '#c0c9d7' },
     severity: { 1: role('severity-1'), 2: role('severity-2'), 3: role('severity-3'), 4: role('severity-4') },
+    risk: [1, 2, 3, 4, 5].map((step) => role(`risk-${step}`)),
+    war: role('war'),
     on_pin: dark ? '#0b1220' : '#ffffff',
     normal: role('normal'),
     unknown: role('unknown'),

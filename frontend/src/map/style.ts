@@ -18,7 +18,13 @@ const TILES_TO_ZOOM = 16
 const CELLS_FROM_ZOOM = 8
 /** Text of the screen that the zooms below are written for: a wall of 1080 lines. */
 const TEXT_PX = 17.3
-const FONT = 'Noto Sans SC'
+export const FONT = 'Noto Sans SC'
+export const FACES: NonNullable<StyleSpecification['font-faces']> = {
+  [FONT]: [
+    { url: latinFace, 'unicode-range': ['U+0000-00FF'] },
+    { url: chineseFace, 'unicode-range': ['U+0100-10FFFF'] },
+  ],
+}
 export const TILE_LAYERS = ['regions', 'cells', 'water'] as const
 type TileLayer = (typeof TILE_LAYERS)[number]
 const NOTHING: FeatureCollection = { type: 'FeatureCollection', features: [] }
@@ -26,21 +32,25 @@ const NOTHING: FeatureCollection = { type: 'FeatureCollection', features: [] }
 export const LAYERS_OF: Record<LayerName, readonly string[]> = {
   tickets: ['pins', 'chosen'],
   cells: ['cells', 'cell-lines', 'cell-chosen'],
+  risk: ['cells-risk', 'cell-lines', 'cell-chosen'],
   water: ['lakes', 'rivers', 'roads'],
   cameras: ['cones', 'cameras'],
   sensors: ['sensors'],
+}
+
+/** Cells have one colour at a time: risk takes the place of alerts. Lines and the chosen cell belong to both. */
+export function shownLayers(shown: Record<LayerName, boolean>): Map<string, boolean> {
+  const names = Object.keys(LAYERS_OF) as LayerName[]
+  const visible = new Map(names.flatMap((name) => LAYERS_OF[name].map((layer): [string, boolean] => [layer, names.some((other) => shown[other] && LAYERS_OF[other].includes(layer))])))
+  if (shown.risk) visible.set('cells', false)
+  return visible
 }
 
 /** @param root the tier of the account's region: what lies above it is not the reader's ground and stays bare */
 export function cityStyle(description: MapDescription, palette: Palette, inferred: string, root: Tier): StyleSpecification {
   return {
     version: 8,
-    'font-faces': {
-      [FONT]: [
-        { url: latinFace, 'unicode-range': ['U+0000-00FF'] },
-        { url: chineseFace, 'unicode-range': ['U+0100-10FFFF'] },
-      ],
-    },
+    'font-faces': FACES,
     sources: sources(description, palette),
     layers: [
       { id: 'ground', type: 'background', paint: { 'background-color': palette.ground } },
@@ -49,6 +59,7 @@ export function cityStyle(description: MapDescription, palette: Palette, inferre
       ...cells(palette),
       outside(palette),
       ...borders(palette),
+      atWar(palette),
       chosenCell(palette),
       ...devices(palette),
       ...labels(palette, inferred),
@@ -126,6 +137,12 @@ function water(palette: Palette): LayerSpecification[] {
   ]
 }
 
+const RISK: ExpressionSpecification = ['coalesce', ['feature-state', 'risk'], 0]
+
+function riskColour({ risk }: Palette): ExpressionSpecification {
+  return ['step', RISK, risk[0] ?? '', ...risk.slice(1).flatMap((colour, step) => [(step + 1) * 20, colour])] as ExpressionSpecification
+}
+
 function cells(palette: Palette): LayerSpecification[] {
   const severity: ExpressionSpecification = ['coalesce', ['feature-state', 'severity'], 0]
   const colour: ExpressionSpecification = [
@@ -144,6 +161,7 @@ function cells(palette: Palette): LayerSpecification[] {
   const layer = { source: 'cells', 'source-layer': 'cells' }
   return [
     { id: 'cells', type: 'fill', ...layer, paint: { 'fill-color': colour, 'fill-opacity': ['case', ['>', severity, 0], 0.35, 0] } },
+    { id: 'cells-risk', type: 'fill', ...layer, layout: { visibility: 'none' }, paint: { 'fill-color': riskColour(palette), 'fill-opacity': ['case', ['>', RISK, 0], 0.6, 0] } },
     {
       id: 'cell-lines',
       type: 'line',
@@ -160,6 +178,19 @@ function chosenCell(palette: Palette): LayerSpecification {
     source: 'cells',
     'source-layer': 'cells',
     paint: { 'line-color': palette.accent, 'line-width': 3, 'line-opacity': ['case', ['boolean', ['feature-state', 'chosen'], false], 1, 0] },
+  }
+}
+
+/** The border of what is in wartime operation; the filter is set by what is in force. */
+function atWar(palette: Palette): LayerSpecification {
+  return {
+    id: 'at-war',
+    type: 'line',
+    source: 'regions',
+    'source-layer': 'regions',
+    filter: ['literal', false],
+    layout: { 'line-join': 'round' },
+    paint: { 'line-color': palette.war, 'line-width': Math.max(4, palette.text_px / 4), 'line-dasharray': [3, 1] },
   }
 }
 

@@ -3,6 +3,7 @@ import { type GeoJSONSource, Map as MapLibre, Marker, NavigationControl, type Ve
 import type { Feature, GeoJsonProperties, Point } from 'geojson'
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?url'
 import 'maplibre-gl/dist/maplibre-gl.css'
+import '../styles/map.css'
 import type { Alert, Bounds, Camera, Device, MapDescription, Severity, Ticket, Tier } from '../contract'
 import { recolour, severityByCell } from './cells'
 import { viewCone } from './cone'
@@ -11,7 +12,7 @@ import { onOutdated } from './ground'
 import { SHARPNESS, icons } from './icon'
 import type { LayerName } from './layer'
 import type { Palette } from './palette'
-import { LAYERS_OF, TILE_LAYERS, cityStyle, tileAddress } from './style'
+import { TILE_LAYERS, cityStyle, shownLayers, tileAddress } from './style'
 
 setWorkerUrl(workerUrl)
 
@@ -24,9 +25,12 @@ export interface Wording {
 export interface Listener {
   ready(): void
   choose(ticket: string): void
-  click(hits: Hit[]): void
+  /** `cell`: the one that was hit while risk is shown. */
+  click(hits: Hit[], at: { lng: number; lat: number }, cell: string | null): void
   /** A tile's version has ended: the ground was drawn anew. */
   outdated(): void
+  /** The map became narrower or wider. */
+  resized?(): void
 }
 
 const TICKET_ZOOM = 13
@@ -36,6 +40,7 @@ const PULSES_MS = 4_500
 export class CityView {
   private readonly map: MapLibre
   private colours: ReadonlyMap<string, Severity> = new Map()
+  private risks: ReadonlyMap<string, number> = new Map()
   private chosenCell: string | null = null
   private readonly deaf: () => void
   /** Work that waits until the style is there; null afterwards. */
@@ -71,6 +76,13 @@ export class CityView {
     this.map.on('click', (event) => this.click(event.point))
     this.map.on('mousemove', (event) => this.point(event.point))
     this.map.on('error', (event) => console.warn('map:', event.error.message))
+    let width = place.clientWidth
+    this.map.on('resize', () => {
+      // What comes and goes above the map must not take away the view that a reader has chosen.
+      if (place.clientWidth === width) return
+      width = place.clientWidth
+      listener.resized?.()
+    })
     this.deaf = onOutdated(() => listener.outdated())
   }
 
@@ -110,6 +122,26 @@ export class CityView {
     })
   }
 
+  /** Scores by cell. */
+  showRisks(scores: ReadonlyMap<string, number>): void {
+    this.later(() => {
+      for (const [id, risk] of recolour(this.risks, scores)) {
+        this.map.setFeatureState({ source: 'cells', sourceLayer: 'cells', id }, { risk: risk ?? 0 })
+      }
+      this.risks = scores
+    })
+  }
+
+  /** Outline the regions in wartime operation. */
+  showWar(regions: readonly string[]): void {
+    this.later(() => this.map.setFilter('at-war', ['in', ['get', 'code'], ['literal', [...regions]]]))
+  }
+
+  /** Mark a cell and leave the view as it is. */
+  mark(cell: string | null): void {
+    this.later(() => this.markCell(cell))
+  }
+
   showDevices(kind: 'cameras' | 'sensors', devices: readonly (Device | Camera)[]): void {
     this.later(() => {
       this.fill(
@@ -122,9 +154,7 @@ export class CityView {
 
   showLayers(shown: Record<LayerName, boolean>): void {
     this.later(() => {
-      for (const [name, layers] of Object.entries(LAYERS_OF) as [LayerName, readonly string[]][]) {
-        for (const layer of layers) this.map.setLayoutProperty(layer, 'visibility', shown[name] ? 'visible' : 'none')
-      }
+      for (const [layer, visible] of shownLayers(shown)) this.map.setLayoutProperty(layer, 'visibility', visible ? 'visible' : 'none')
     })
   }
 
@@ -140,7 +170,7 @@ export class CityView {
   }
 
   /** Mark a ticket and its cell and fly there; `beside_px` of the map's right side are covered by a panel. */
-  choose(ticket: Ticket | null, beside_px: number): void {
+  choose(ticket: Pick<Ticket, 'lng' | 'lat' | 'cell'> | null, beside_px: number): void {
     this.later(() => {
       this.fill('chosen', ticket ? [point(ticket, {})] : [])
       this.markCell(ticket?.cell ?? null)
@@ -203,7 +233,12 @@ export class CityView {
     const pin = this.pinsAt(at)[0]
     if (pin?.properties.point_count) void this.open(pin.properties.cluster_id as number, pin.geometry as Point)
     else if (pin) this.listener.choose(String(pin.properties.id))
-    else this.listener.click(this.regionsAt(at))
+    else this.listener.click(this.regionsAt(at), this.map.unproject([at.x, at.y]), this.cellAt(at))
+  }
+
+  private cellAt(at: { x: number; y: number }): string | null {
+    const cell = this.map.queryRenderedFeatures([at.x, at.y], { layers: ['cells-risk'] })[0]
+    return cell ? String(cell.properties.code) : null
   }
 
   private regionsAt(at: { x: number; y: number }): Hit[] {
