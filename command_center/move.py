@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -9,18 +10,21 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from command_center import regroup
 from command_center.account.account import Account
 from command_center.assignment import assigned
 from command_center.event import log
 from command_center.incident import incident as incidents
 from command_center.incident import store as incident_store
+from command_center.incident.incident import IncidentStep
 from command_center.ticket import store as ticket_store
 from command_center.ticket import ticket as tickets
 from command_center.ticket.decide import BadWish, NoSuchTarget, Wish, decide, machine_step
 from command_center.ticket.dispatch import DispatchTable
-from command_center.ticket.ticket import Move, Stale, Status, Ticket
+from command_center.ticket.ticket import Move, Stale, Status, Step, Ticket
 from config.database import widen
 from gis.region import RegionTree
+from rules.correlation import Correlation
 
 
 class Practice(Protocol):
@@ -31,6 +35,9 @@ class Practice(Protocol):
 
     @property
     def dispatch(self) -> DispatchTable: ...
+
+    @property
+    def correlation(self) -> Correlation: ...
 
 
 class NoSuchTicket(LookupError):
@@ -47,10 +54,12 @@ class OutOfDate(Stale):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A move that was made and still has to be told: each ticket it changed as it is and as it was, the asked one first."""
+    """A move that was made and still has to be told: each ticket it changed as it is and as it was, the asked one first; and
+    the incidents it changed.
+    """
 
     changed: tuple[tuple[Ticket, Ticket], ...]
-    incident: incidents.Incident | None
+    incidents: tuple[incidents.Incident, ...] = ()
 
     @property
     def ticket(self) -> Ticket:
@@ -72,8 +81,12 @@ def make_move(
     # From here on what the account may do is decided below. A ticket that was sent beside its place has its incident, and
     # on its way back its next holder, outside the subtree of the account that moves it.
     widen(connection, city.tree.root.scope)
+    own = found.place.incident
+    if found.status in tickets.UNFILED:
+        families = incident_store.families_of(connection, [own])
+        incident_store.lock_families(connection, families, city.correlation)
     # Incident before ticket, as the worker locks them.
-    incident = incident_store.load_incidents(connection, [found.place.incident])[found.place.incident]
+    matters = _lock_matters(connection, own, wish.move, other)
     locked = ticket_store.load_tickets(connection, [ticket, *([other] if other else ())])
     before = locked[ticket]
     if not tickets.may_see(before, account.scope):
@@ -84,14 +97,58 @@ def make_move(
     step = decide(before, wish, account.actor, city.tree, city.dispatch, now)
     step = assigned(connection, before.place, before, step, city.dispatch, city.tree)
     after = tickets.after(before, step)
-    changed = incidents.following(incident, _standing(after), after.severity)
-    if changed is not None:
-        incident_store.save_incident_status(connection, changed)
+    changed, steps = _regrouped(connection, matters, own, after, step, city, now)
+    for incident in changed:
+        incident_store.save_incident_status(connection, incident)
+    incident_store.save_incident_steps(connection, steps)
     ticket_store.move_ticket(connection, before, after, step)
     done = [(after, before)]
     if other is not None:
         done.append(_tie(connection, locked[other], after, city, now))
-    return Done(tuple(done), changed)
+    return Done(tuple(done), tuple(changed))
+
+
+def _lock_matters(connection: Connection, own: UUID, move: Move, other: UUID | None) -> dict[UUID, incidents.Incident]:
+    """The ticket's incident and those that it joins or leaves, locked: of a merged one those that have its signals now."""
+    if move is Move.MERGE and other is not None:
+        master = ticket_store.read_ticket(connection, other)
+        return incident_store.load_incidents(connection, {own} if master is None else {own, master.place.incident})
+    while True:
+        keepers = set(incident_store.keepers(connection, own)) if move is Move.SPLIT else set()
+        attempt = connection.begin_nested()
+        locked = incident_store.load_incidents(connection, {own, *keepers})
+        if not keepers or set(incident_store.keepers(connection, own)) == keepers:
+            attempt.commit()
+            return locked
+        # Holding some while waiting for others is how two people embrace.
+        attempt.rollback()
+
+
+def _regrouped(
+    connection: Connection,
+    matters: Mapping[UUID, incidents.Incident],
+    own: UUID,
+    after: Ticket,
+    step: Step,
+    city: Practice,
+    now: datetime,
+) -> tuple[list[incidents.Incident], list[IncidentStep]]:
+    """What a step of a ticket makes of its incident and of those beside it; signals go along."""
+    incident = matters[own]
+    if step.move is Move.MERGE:
+        [master] = [one for one in matters.values() if one.id != own]
+        return regroup.merge_by_person(connection, incident, master, step, now)
+    if step.move is Move.SPLIT:
+        return regroup.split_by_person(connection, incident, matters, step, now)
+    changed = incidents.following(incident, _standing(after), after.severity)
+    if changed is None:
+        return [], []
+    if incident.status == incidents.REPORTED and changed.status == incidents.OPEN:
+        # The desk has seen what lies near and files it all the same.
+        signals = incident_store.signals_of(connection, own)
+        changed, steps = regroup.stand_alone(connection, changed, signals, city.correlation, now, step)
+        return [changed], steps
+    return [changed], []
 
 
 def _standing(ticket: Ticket) -> str:
@@ -137,6 +194,5 @@ def _tie(
 def tell(connection: Connection, done: Done) -> None:
     """Append the move to the event log: the transaction's last statement."""
     events = [tickets.event_of(after, before) for after, before in done.changed if after != before]
-    if done.incident is not None:
-        events.append(incidents.event_of(done.incident))
+    events += [incidents.event_of(incident) for incident in done.incidents]
     log.append(connection, events)

@@ -25,11 +25,13 @@ from command_center.account.account import Account
 from command_center.account.store import account_of, live_sessions
 from command_center.api.asking import COOKIE, Server
 from command_center.event import log
-from command_center.event.event import rooms
+from command_center.event.event import rooms, rooms_below
 from command_center.event.log import Entry
 from command_center.heartbeat import last_beat
 from command_center.incident import store as incident_store
 from command_center.incident.incident import shown as shown_incident
+from command_center.mode import store as mode_store
+from command_center.mode.mode import shown as shown_mode
 from command_center.shown import shown_alert, shown_notice
 from command_center.ticket import store as ticket_store
 from command_center.ticket.ticket import shown as shown_ticket
@@ -129,7 +131,7 @@ class Push:
                 if len(entries) <= REPLAYED:
                     newest = max([head, *(entry.n for entry in entries)])
                     return {"cursor": newest, "events": [log.wire(entry) for entry in entries]}
-            return {"cursor": head, "snapshot": snapshot(connection)}
+            return {"cursor": head, "snapshot": snapshot(connection, self.server.clock())}
 
     def _fan_out(self) -> None:
         """Wait for the log to grow, and look each second besides: a lost notification must not freeze a wall."""
@@ -155,7 +157,9 @@ class Push:
                 return
 
     def _emit(self, entry: Entry) -> None:
-        seeing = [_room(scope) for scope in sorted(rooms(entry.after))]
+        present = {console.account.scope for console in self.consoles.values()}
+        below = rooms_below(entry.kind, entry.after, present)
+        seeing = [_room(scope) for scope in sorted(rooms(entry.after) | below)]
         left = [_room(scope) for scope in sorted(rooms(entry.before) - rooms(entry.after))]
         if seeing:
             self.socketio.emit("event", log.wire(entry), to=seeing)
@@ -172,6 +176,7 @@ class Push:
                 with self.server.engine.connect() as connection:
                     beat = last_beat(connection, "worker")
                 self._end_sessions(moment)
+                self.server.read_modes()
                 if self.server.read_ground():
                     self.server.log.info("regions, cells and catalogue read anew", ground=self.server.mark)
             except SQLAlchemyError as problem:
@@ -206,8 +211,10 @@ class Push:
             socket.line.end()
 
 
-def snapshot(connection: Any) -> dict[str, Any]:
-    """What is open in the connection's scope: tickets, incidents and alerts newest first, notices oldest first."""
+def snapshot(connection: Any, now: datetime) -> dict[str, Any]:
+    """What is open in the connection's scope: tickets, incidents and alerts newest first, notices oldest first; and which
+    wartime operation holds for it, or below it.
+    """
     tickets, incidents, alerts = ticket_store.tickets, incident_store.incidents, rule_store.alerts
     open_tickets = tickets.select().where(tickets.c.closed_at.is_(None)).order_by(tickets.c.opened_at.desc())
     open_incidents = incidents.select().where(incidents.c.status == "open").order_by(incidents.c.opened_at.desc())
@@ -224,6 +231,7 @@ def snapshot(connection: Any) -> dict[str, Any]:
             shown_alert(rule_store.standing_of(row)) for row in connection.execute(open_alerts.limit(SNAPSHOT_ROWS))
         ],
         "notices": [shown_notice(group) for group in told_groups(connection, SNAPSHOT_ROWS)],
+        "modes": [shown_mode(mode, now) for mode in mode_store.unended(connection) if mode.holds(now)],
     }
 
 

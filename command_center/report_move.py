@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 
 from sqlalchemy import Connection
 
+from command_center import regroup
 from command_center.account.account import Account
 from command_center.assignment import assigned
 from command_center.event.event import Event
@@ -30,6 +31,10 @@ from command_center.ticket.ticket import Move, Place, Status, Step, Ticket
 from gis.region import Region, RegionTree, covers
 from gis.version_store import cell_at
 from rules.alert import NAMESPACE
+from rules.correlate import Signal
+from rules.correlation import Correlation
+from rules.group import township
+from rules.store import microseconds
 
 _METRES_A_DEGREE: Final = 111_195.0
 
@@ -48,6 +53,9 @@ class Practice(Protocol):
 
     @property
     def zone(self) -> tzinfo: ...
+
+    @property
+    def correlation(self) -> Correlation: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,8 @@ def take_report(
     channel = reports.channel_of(said.channel, None if who is None else who.tier)
     known = reports.digest(receipt)
     report_store.lock_receipt(connection, known)
+    if said.handled is not None:
+        incident_store.lock_families(connection, [city.correlation.family(kind.category)], city.correlation)
     earlier = report_store.report_by_receipt(connection, known)
     if earlier is not None:
         return Taken(earlier)
@@ -138,8 +148,15 @@ def take_report(
     moved = _steps(connection, place, kind, said, who, city, now)
     ticket = moved[-1][0]
     incident = _incident(place, kind, number, ticket, now)
+    signal = _signal(report, place.category, city.correlation)
     incident_store.save_incidents(connection, [incident])
-    incident_store.save_signals(connection, {report.id: incident.id}, "report", now)
+    incident_store.save_signals(connection, [(signal, incident.id)], now)
+    incident_store.save_incident_steps(connection, [regroup.opening(incident, signal, now)])
+    if incident.status == incidents.OPEN:
+        # Whoever handled it on the spot has told what it was.
+        incident, apart = regroup.stand_alone(connection, incident, [signal], city.correlation, now)
+        incident_store.save_incident_status(connection, incident)
+        incident_store.save_incident_steps(connection, apart)
     ticket_store.insert_tickets(connection, moved[:1])
     for (before, _), (after, step) in pairwise(moved):
         ticket_store.move_ticket(connection, before, after, step)
@@ -202,6 +219,19 @@ def _steps(
     wish = Wish(Move.SELF_HANDLE, ticket.version, reason=said.handled)
     second = decide(ticket, wish, who.actor, city.tree, city.dispatch, now)
     return [(ticket, first), (tickets.after(ticket, second), second)]
+
+
+def _signal(report: Report, category: str, table: Correlation) -> Signal:
+    return Signal(
+        id=report.id,
+        kind="report",
+        family=table.family(category),
+        township=township(report.scope),
+        source="",
+        lng=report.lng,
+        lat=report.lat,
+        at_us=microseconds(report.at),
+    )
 
 
 def _incident(place: Place, kind: Kind, number: int, ticket: Ticket, now: datetime) -> incidents.Incident:
@@ -272,10 +302,12 @@ def trail_of(trails: Sequence[Sequence[Step]]) -> tuple[Stage, ...]:
     for steps in trails:
         before = [step for step in steps if joined is not None and step.at <= joined]
         own = [*(replace(step, at=joined) for step in before[-1:] if joined is not None), *steps[len(before) :]]
+        standing = next((stage for stage in reversed(found) if stage.status is not Status.MERGED), None)
         for step in own:
             stage = Stage(step.at, step.status, step.holder.org_name or step.holder.name)
-            if not found or (stage.status, stage.desk) != (found[-1].status, found[-1].desk):
+            if standing is None or (stage.status, stage.desk) != (standing.status, standing.desk):
                 found.append(stage)
+                standing = stage
         joined = steps[-1].at
     return tuple(found)
 

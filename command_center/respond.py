@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -14,18 +14,15 @@ from command_center.assignment import assigned
 from command_center.event.event import Event
 from command_center.incident import incident as incidents
 from command_center.incident import store as incident_store
-from command_center.incident.incident import Incident
+from command_center.regroup import Matters, lock_linked, opening, raise_ticket, unite, write
 from command_center.shown import alert_event, notice_event
-from command_center.ticket import store as ticket_store
 from command_center.ticket import ticket as tickets
-from command_center.ticket.decide import machine_step
-from command_center.ticket.dispatch import DispatchTable, open_ticket, routed, ticket_id
-from command_center.ticket.routing import Matter
-from command_center.ticket.ticket import UNFILED, Move, Status, Step, Ticket
-from gis.region import TIERS, RegionTree, code_of
+from command_center.ticket.dispatch import DispatchTable, open_ticket
+from gis.region import RegionTree, code_of
 from rules import group_store, mute_store
 from rules.alert import Alert, AlertChange, Change
-from rules.correlate import Placed, correlate, signal_of
+from rules.correlate import Signal, incident_id, signal_of
+from rules.correlation import Correlation
 from rules.group import Group, Grouping, joined, judged, left, opened, township
 from rules.inhibit import Inhibition, causes, source_categories, suppressed
 from rules.life import Muted, Standing
@@ -39,17 +36,6 @@ class _Call:
 
     alert: Alert
     new: bool
-
-
-@dataclass
-class _Response:
-    """What a batch's alerts make of incidents and tickets."""
-
-    incidents: dict[UUID, Incident]
-    tickets: dict[UUID, Ticket]
-    opened: list[tuple[Ticket, Step]] = field(default_factory=list)
-    raised: list[tuple[Ticket, Ticket, Step]] = field(default_factory=list)
-    changed: dict[UUID, Incident] = field(default_factory=dict)
 
 
 class Practice(Protocol):
@@ -69,6 +55,9 @@ class Practice(Protocol):
 
     @property
     def grouping(self) -> Grouping | None: ...
+
+    @property
+    def correlation(self) -> Correlation: ...
 
 
 def respond(connection: Connection, changes: Sequence[AlertChange], city: Practice, now: datetime) -> list[Event]:
@@ -158,20 +147,24 @@ def _quiet(
 
 
 def _call(connection: Connection, calls: Sequence[_Call], city: Practice, now: datetime) -> list[Event]:
-    """Bring alerts before people: each joins its incident or opens one, with its ticket."""
-    incident_store.lock_categories(connection, (call.alert.category for call in calls))
+    """Bring alerts before people: each joins its incident or opens one, with its ticket; a bridge makes incidents one."""
+    table = city.correlation
+    incident_store.lock_families(connection, (table.family(call.alert.category) for call in calls), table)
     # Somebody else may have brought a new one before people while we waited for the lock.
     grown = incident_store.incidents_of_signals(connection, [call.alert.id for call in calls])
     calls = [_Call(call.alert, call.new and call.alert.id not in grown) for call in calls]
-    placed = _place(connection, [call.alert for call in calls if call.new])
-    joins = {p.signal.id: p.incident for p in placed} | grown
-    known = incident_store.load_incidents(connection, set(joins.values()))
-    response = _Response(known, ticket_store.load_tickets(connection, [ticket_id(i) for i in known]))
+    signals = {call.alert.id: signal_of(call.alert, table) for call in calls if call.new}
+    clusters, matters = lock_linked(connection, list(signals.values()), set(grown.values()), table)
+    joins = dict(grown)
+    for cluster in clusters:
+        survivor = unite(matters, cluster.incidents, city, now) if cluster.incidents else None
+        joins |= {signal.id: survivor or incident_id(cluster.signals[0]) for signal in cluster.signals}
     for call in calls:
-        incident = joins.get(call.alert.id)
+        # Its incident may have been merged just now.
+        incident = matters.standing(joins[call.alert.id]) if call.alert.id in joins else None
         if incident is not None:
-            _take(connection, response, call, incident, city, now)
-    return _save(connection, response, {p.signal.id: p.incident for p in placed}, now)
+            _take(connection, matters, call, signals.get(call.alert.id), incident, city, now)
+    return write(connection, matters, now)
 
 
 def _join_groups(connection: Connection, alerts: Sequence[Alert], city: Practice, now: datetime) -> None:
@@ -208,71 +201,30 @@ def _unknown(connection: Connection, changes: Sequence[AlertChange]) -> list[Ale
     return [change for change in changes if change.alert.id not in known]
 
 
-def _place(connection: Connection, alerts: Sequence[Alert]) -> list[Placed]:
-    """The incident of each alert. Repeated once without those that a person closed while we looked."""
-    if not alerts:
-        return []
-    signals = [signal_of(alert) for alert in alerts]
-    matters = incident_store.open_matters(connection, (s.category for s in signals))
-    placed = correlate(signals, matters)
-    locked = incident_store.load_incidents(connection, {p.incident for p in placed if not p.opens})
-    closed = {identity for identity, incident in locked.items() if incident.status != "open"}
-    if not closed:
-        return placed
-    return correlate(signals, [matter for matter in matters if matter.id not in closed])
-
-
 def _take(
-    connection: Connection, response: _Response, call: _Call, identity: UUID, city: Practice, now: datetime
+    connection: Connection,
+    matters: Matters,
+    call: _Call,
+    signal: Signal | None,
+    identity: UUID,
+    city: Practice,
+    now: datetime,
 ) -> None:
     alert = call.alert
-    known = response.incidents.get(identity)
+    known = matters.incidents.get(identity)
+    if known is not None and known.status != incidents.OPEN:
+        return
+    if signal is not None:
+        matters.placed.append((signal, identity))
     if known is None:
+        assert signal is not None
         number = incident_store.next_number(connection)
         place, step = open_ticket(alert, identity, number, city.tree, city.dispatch, now.astimezone(city.zone))
         step = assigned(connection, place, None, step, city.dispatch, city.tree)
         incident = incidents.opened(alert, identity, place.id, number, now)
-        ticket = tickets.fold(place, [step])
-        response.opened.append((ticket, step))
-        response.tickets[place.id] = ticket
-    elif known.status != "open":
+        matters.open(incident, tickets.fold(place, [step]), step, opening(incident, signal, now))
         return
-    else:
-        incident = incidents.joined(known, alert, new_signal=call.new, now=now)
-        if incident.severity > known.severity:
-            _raise_ticket(response, incident, city, now)
-    response.incidents[identity] = response.changed[identity] = incident
-
-
-def _raise_ticket(response: _Response, incident: Incident, city: Practice, now: datetime) -> None:
-    """A graver matter makes its ticket graver, and never gives it more time than it had.
-
-    While nobody has accepted it, it also goes up to the desk that a matter so grave would have come to.
-    """
-    before = response.tickets[incident.ticket]
-    matter = Matter(incident.domain, incident.category, before.small_class, incident.severity, incident.cell)
-    desk, why = routed(matter, city.tree, city.dispatch, now)
-    goes_up = before.status is Status.FILED and TIERS.index(desk.tier) < TIERS.index(before.holder.tier)
-    limit = city.dispatch.limit(incident.category, incident.severity)
-    clock = city.dispatch.counted(now, limit)
-    facts: dict[str, Any] = {"severity": incident.severity, "title": incident.title, "title_en": incident.title_en}
-    if clock["due_at"] < before.due_at and before.status not in UNFILED | {Status.SUSPENDED}:
-        facts |= clock | {"limit": limit}
-    if goes_up:
-        facts["why"] = why
-    step = machine_step(before, Move.RAISE, city.dispatch, now, holder=desk if goes_up else None, **facts)
-    response.tickets[incident.ticket] = after = tickets.after(before, step)
-    response.raised.append((before, after, step))
-
-
-def _save(connection: Connection, response: _Response, placed: dict[UUID, UUID], now: datetime) -> list[Event]:
-    incident_store.save_incidents(connection, list(response.changed.values()))
-    incident_store.save_signals(connection, placed, "alert", now)
-    ticket_store.insert_tickets(connection, response.opened)
-    for before, after, step in response.raised:
-        ticket_store.move_ticket(connection, before, after, step)
-    return [
-        *(incidents.event_of(incident) for incident in response.changed.values()),
-        *(tickets.event_of(ticket) for ticket, _ in response.opened),
-        *(tickets.event_of(after, before) for before, after, _ in response.raised),
-    ]
+    incident = incidents.joined(known, alert, new_signal=call.new, now=now)
+    matters.change(incident)
+    if incident.severity > known.severity:
+        raise_ticket(matters, incident, city, now)

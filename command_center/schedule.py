@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -14,12 +15,16 @@ from structlog.stdlib import BoundLogger
 
 from command_center.audit import audit_deadlines
 from command_center.calendar_store import load_calendar
-from command_center.city import Desk, dispatch_table, inhibitions
+from command_center.city import Desk, correlations, dispatch_table, inhibitions, risk_weights
 from command_center.city import grouping as read_grouping
 from command_center.event import log as event_log
 from command_center.heartbeat import beat
 from command_center.merge_job import run_due_merges
+from command_center.mode import mode as modes
+from command_center.mode import store as mode_store
+from command_center.mode.mode import in_force
 from command_center.respond import begin_mute, release, tell_group
+from command_center.risk_move import RiskMemory, update_risks
 from command_center.ticket import store as ticket_store
 from command_center.ticket import ticket as tickets
 from command_center.ticket.clock import Offices
@@ -36,9 +41,14 @@ from rules.group import Grouping
 from rules.store import claim_freed
 
 Work = Callable[[Engine, datetime], None]
+Works = tuple[tuple[Work, float], ...]
 ReadDesk = Callable[[Connection], Desk]
 _CLAIMED = 100
 _TICK_S = 1
+# What goes through every ticket or draws maps begins later than the deadlines: a process that starts is late already.
+_LATER_S = 5
+# Twice a second, so that a change is in the scores within one.
+_RISK_S = 0.5
 _AUDIT_S = 20
 _PARENTAGE_S = 60
 _PARTITIONS_S = 3600
@@ -46,10 +56,9 @@ _PARTITIONS_S = 3600
 
 def run_scheduler(database_url: str, zone: ZoneInfo, pack: str, log: BoundLogger, stop: threading.Event) -> None:
     """Until ``stop`` is set. ``zone`` says which day it is in the city, ``pack`` names its data pack. Raises BadSetting."""
-    desk_works = _desk_works(pack, zone, log)
+    at_once, later = _desk_works(pack, zone, log)
     engine = worker_engine(database_url, pool_size=4)
     scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
-    now = datetime.now(UTC)
 
     def bring_into_force(engine: Engine, now: datetime) -> None:
         effect = take_effect(engine, now, zone)
@@ -68,18 +77,22 @@ def run_scheduler(database_url: str, zone: ZoneInfo, pack: str, log: BoundLogger
         for layer in redraw_stale(engine, now):
             log.info("a map layer was drawn anew", layer=layer)
 
-    works = (
-        (_beat, _TICK_S),
-        *desk_works,
+    at_once += ((_beat, _TICK_S),)
+    later += _risk_works(pack, zone, log)
+    later += (
         (bring_into_force, _TICK_S),
         (draw, _TICK_S),
         (run_due_merges, _TICK_S),
+        (end_modes, _TICK_S),
         (bring_parentage, _PARENTAGE_S),
         (_partitions, _PARTITIONS_S),
     )
-    for work, every_s in works:
-        poke = _patient(work, engine, log)
-        scheduler.add_job(poke, "interval", seconds=every_s, next_run_time=now, misfire_grace_time=None)
+    now = datetime.now(UTC)
+    for works, after_s in ((at_once, 0), (later, _LATER_S)):
+        for work, every_s in works:
+            first = now + timedelta(seconds=after_s)
+            poke = _patient(work, engine, log)
+            scheduler.add_job(poke, "interval", seconds=every_s, next_run_time=first, misfire_grace_time=None)
     scheduler.start()
     try:
         stop.wait()
@@ -88,9 +101,10 @@ def run_scheduler(database_url: str, zone: ZoneInfo, pack: str, log: BoundLogger
         engine.dispose()
 
 
-def _desk_works(pack: str, zone: ZoneInfo, log: BoundLogger) -> tuple[tuple[Work, float], ...]:
-    """What is done for tickets and alerts, and how often, by the tables of a data pack."""
+def _desk_works(pack: str, zone: ZoneInfo, log: BoundLogger) -> tuple[Works, Works]:
+    """What is done for tickets and alerts by the tables of a data pack, and how often: what begins at once, and later."""
     dispatch, kept_quiet, groups = dispatch_table(pack, Offices(zone)), inhibitions(pack), read_grouping(pack)
+    same_matter = correlations(pack)
 
     kept: dict[str, Desk] = {}
 
@@ -100,8 +114,9 @@ def _desk_works(pack: str, zone: ZoneInfo, log: BoundLogger) -> tuple[tuple[Work
         if mark not in kept:
             kept.clear()
             table = dispatch.on(load_calendar(connection))
-            kept[mark] = Desk(load_regions(connection), table, zone, kept_quiet, groups)
-        return kept[mark]
+            kept[mark] = Desk(load_regions(connection), table, zone, kept_quiet, groups, same_matter)
+        wartime = in_force(mode_store.unended(connection), datetime.now(UTC))
+        return replace(kept[mark], dispatch=kept[mark].dispatch.at_war(wartime))
 
     def deadlines(engine: Engine, now: datetime) -> None:
         fire_deadlines(engine, now, desk)
@@ -136,8 +151,24 @@ def _desk_works(pack: str, zone: ZoneInfo, log: BoundLogger) -> tuple[tuple[Work
         if groups is not None:
             tell_groups(engine, now, groups)
 
-    often = (deadlines, recount, mutes, releases, notices)
-    return (*((work, _TICK_S) for work in often), (audit, _AUDIT_S))
+    at_once = (deadlines, mutes, releases, notices)
+    return tuple((work, _TICK_S) for work in at_once), ((recount, _TICK_S), (audit, _AUDIT_S))
+
+
+def _risk_works(pack: str, zone: ZoneInfo, log: BoundLogger) -> Works:
+    """Risk, when the data pack says what it is weighed by."""
+    table = risk_weights(pack)
+    if table is None:
+        return ()
+    memory, unplaced = RiskMemory(pack, zone, table), [0]
+
+    def risks(engine: Engine, now: datetime) -> None:
+        done = update_risks(engine, now, memory)
+        if done is not None and done.unplaced != unplaced[0]:
+            unplaced[0] = done.unplaced
+            log.warning("alerts that count for no risk: their cells are no more", alerts=done.unplaced)
+
+    return ((risks, _RISK_S),)
 
 
 def fire_deadlines(engine: Engine, now: datetime, desk: ReadDesk) -> None:
@@ -202,6 +233,20 @@ def release_alerts(engine: Engine, now: datetime, desk: ReadDesk) -> None:
             if not freed:
                 return
             event_log.append(connection, release(connection, freed, desk(connection), now))
+
+
+def end_modes(engine: Engine, now: datetime) -> None:
+    """Note that wartime operation ran out. One transaction each, as with mutes. Nothing waits for it: what is in force is told
+    by the end that a declaration has.
+    """
+    while True:
+        with engine.begin() as connection:
+            mode = mode_store.claim_over(connection, now)
+            if mode is None:
+                return
+            after, step = modes.ran_out(mode, now)
+            mode_store.change_mode(connection, after, step)
+            event_log.append(connection, [modes.event_of(after, now)])
 
 
 def tell_groups(engine: Engine, now: datetime, grouping: Grouping) -> None:

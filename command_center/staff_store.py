@@ -7,16 +7,34 @@ trail, and only those above the account may see it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Column, Connection, DateTime, Double, ForeignKey, Index, Table, Text, Uuid, text
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Connection,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Select,
+    Table,
+    Text,
+    Uuid,
+    exists,
+    func,
+    select,
+    text,
+    true,
+)
 from sqlalchemy.dialects.postgresql import insert
 
-from command_center.account.store import accounts
+from command_center.account.store import account_grants, accounts
 from command_center.ticket.staff import Person
+from command_center.ticket.store import tickets
 from config.database import Policy, metadata, within
 from gis.region import SEPARATOR, TIERS
 
@@ -62,6 +80,23 @@ policies = (
 )
 
 
+class ShiftsOverlap(ValueError):
+    """The account is on duty at that time already, by the shift ``other``."""
+
+    def __init__(self, other: Roster) -> None:
+        times = f"{other.starts_at.isoformat()} to {other.ends_at.isoformat()}"
+        super().__init__(f"already on duty from {times} at {other.region} (shift {other.id}): end that one first")
+        self.other = other
+
+
+class NoSuchShift(LookupError):
+    """There is no such shift in sight."""
+
+
+class ShiftOver(ValueError):
+    """The shift has ended before."""
+
+
 @dataclass(frozen=True, slots=True)
 class Roster:
     """One shift of one account at the desk of a region, for an organisation there or for the whole desk."""
@@ -87,6 +122,7 @@ class Granted:
 
 
 _FIELDS: Final = tuple(f.name for f in fields(Roster))
+_GRANTED: Final = "SELECT a.id, a.username, a.name, g.scope FROM accounts a JOIN account_grants g ON g.account = a.id"
 _VILLAGE_DEPTH: Final = TIERS.index("village") + 1
 
 _WHAT: Final = (
@@ -156,9 +192,88 @@ def save_position(connection: Connection, account: UUID, lng: float, lat: float,
     return kept.one_or_none() is not None
 
 
+def staff(low: str, now: datetime) -> Select[Any]:
+    """Whose grant lies at or below the desk of path ``low``, or who is on duty there: a row for each, with the shift that
+    runs, if any (``shift_*``). Shifts, skills, open tickets and positions as far as the connection may see them.
+    """
+    home = (
+        select(account_grants)
+        .where(account_grants.c.account == accounts.c.id)
+        .order_by(account_grants.c.scope)
+        .limit(1)
+        .lateral("home")
+    )
+    running = (rosters.c.account == accounts.c.id) & (rosters.c.starts_at <= now) & (rosters.c.ends_at > now)
+    shift = select(rosters).where(running).order_by(rosters.c.starts_at, rosters.c.id).limit(1).lateral("shift")
+    able = select(func.array_agg(skills.c.skill)).where(skills.c.account == accounts.c.id)
+    load = select(func.count()).where(tickets.c.assignee == accounts.c.username, tickets.c.closed_at.is_(None))
+    lent = exists().where(running, (rosters.c.scope >= low) & (rosters.c.scope < f"{low}~"))
+    return (
+        select(
+            accounts.c.username,
+            accounts.c.name,
+            home.c.region,
+            home.c.region_name,
+            home.c.tier,
+            home.c.scope,
+            *(shift.c[name].label(f"shift_{name}") for name in ("id", "region", "org", "starts_at", "ends_at")),
+            able.scalar_subquery().label("skills"),
+            load.scalar_subquery().label("open_tickets"),
+            positions.c.at.label("position_at"),
+        )
+        .select_from(accounts)
+        .join(home, true())
+        .outerjoin(shift, true())
+        .outerjoin(positions, positions.c.account == accounts.c.id)
+        .where(accounts.c.disabled_at.is_(None), ((home.c.scope >= low) & (home.c.scope < f"{low}~")) | lent)
+    )
+
+
 def add_roster(connection: Connection, roster: Roster) -> None:
-    """Store a shift."""
+    """Store a shift. Raises ShiftsOverlap: nobody is at two desks at once."""
+    # Two who put somebody on duty at the same moment do not see each other's row.
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"roster {roster.account}"}
+    )
+    other = connection.execute(
+        rosters.select()
+        .where(
+            rosters.c.account == roster.account,
+            rosters.c.starts_at < roster.ends_at,
+            rosters.c.ends_at > roster.starts_at,
+        )
+        .order_by(rosters.c.starts_at)
+        .limit(1)
+    ).one_or_none()
+    if other is not None:
+        raise ShiftsOverlap(roster_of(other))
     connection.execute(rosters.insert(), {name: getattr(roster, name) for name in _FIELDS})
+
+
+def find_roster(connection: Connection, identity: UUID) -> tuple[Roster, Granted]:
+    """A shift, locked, with the account that it is of. Raises NoSuchShift."""
+    row = connection.execute(rosters.select().where(rosters.c.id == identity).with_for_update()).one_or_none()
+    if row is None:
+        raise NoSuchShift(f"there is no shift {identity}")
+    whose = connection.execute(text(f"{_GRANTED} WHERE a.id = :id ORDER BY g.scope LIMIT 1"), {"id": row.account}).one()
+    return roster_of(row), Granted(*whose)
+
+
+def end_roster(connection: Connection, roster: Roster, now: datetime) -> Roster | None:
+    """End a locked shift that runs; one that has not begun is withdrawn, then None. Raises ShiftOver."""
+    if roster.ends_at <= now:
+        raise ShiftOver(f"the shift ended at {roster.ends_at.isoformat()}")
+    own = rosters.c.id == roster.id
+    if roster.starts_at >= now:
+        connection.execute(rosters.delete().where(own))
+        return None
+    connection.execute(rosters.update().where(own).values(ends_at=now))
+    return replace(roster, ends_at=now)
+
+
+def skills_of(connection: Connection, account: UUID) -> frozenset[str]:
+    """What an account can do."""
+    return frozenset(connection.execute(select(skills.c.skill).where(skills.c.account == account)).scalars())
 
 
 def roster_of(row: Any) -> Roster:
@@ -176,10 +291,7 @@ def set_skills(connection: Connection, account: UUID, names: Sequence[str]) -> N
 def granted(connection: Connection, username: str) -> Granted | None:
     """The account of a user name that may log in, with its grant. Grants have no scope of their own: the caller compares."""
     row = connection.execute(
-        text(
-            "SELECT a.id, a.username, a.name, g.scope FROM accounts a JOIN account_grants g ON g.account = a.id"
-            " WHERE a.username = :username AND a.disabled_at IS NULL ORDER BY g.scope LIMIT 1"
-        ),
+        text(f"{_GRANTED} WHERE a.username = :username AND a.disabled_at IS NULL ORDER BY g.scope LIMIT 1"),
         {"username": username},
     ).one_or_none()
     return None if row is None else Granted(*row)

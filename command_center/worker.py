@@ -21,6 +21,8 @@ from command_center import pipeline
 from command_center.city import City, build_city, city_mark, read_city, read_quantities
 from command_center.clock_step import StepWatch
 from command_center.heartbeat import beat
+from command_center.mode import store as mode_store
+from command_center.mode.mode import in_force
 from command_center.pipeline import Memory, Outcome, StateChange, advance
 from config.database import assert_durable, worker_engine
 from config.settings import BadSetting, Settings
@@ -107,9 +109,14 @@ class Worker:
         self.log.info(what, sensors=sensors, rules=rules, cells=len(index.codes), ground=self.city.mark)
 
     def _look_for_change(self) -> None:
-        """Begin to read the city anew when it is not what it was. Messages go on meanwhile: a large city takes seconds."""
+        """Begin to read the city anew when it is not what it was. Messages go on meanwhile: a large city takes seconds.
+
+        What is in wartime operation counts at once: it needs no reading of the rest.
+        """
+        now = datetime.now(UTC)
         with self.engine.connect() as connection:
-            mark = city_mark(connection, self.city.zone, datetime.now(UTC))
+            mark = city_mark(connection, self.city.zone, now)
+            self.city = self.city.at_war(in_force(mode_store.unended(connection), now))
         if mark != self.city.mark and self._coming is None:
             self._coming = self._reader.submit(self._read_city)
 

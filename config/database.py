@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import msgspec
 from sqlalchemy import Connection, Engine, MetaData, create_engine, text
 
 metadata = MetaData(
@@ -34,7 +35,13 @@ def connect_url(url: str) -> str:
 
 def worker_engine(url: str, *, pool_size: int = 4) -> Engine:
     """For processes that run in threads and see every region."""
-    return create_engine(connect_url(url), pool_size=pool_size, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+    return create_engine(
+        connect_url(url),
+        pool_size=pool_size,
+        pool_pre_ping=True,
+        json_deserializer=msgspec.json.decode,
+        connect_args={"connect_timeout": 5},
+    )
 
 
 def web_engine(url: str, *, pool_size: int = 20) -> Engine:
@@ -45,6 +52,7 @@ def web_engine(url: str, *, pool_size: int = 20) -> Engine:
         max_overflow=20,
         pool_timeout=5,
         pool_pre_ping=True,
+        json_deserializer=msgspec.json.decode,
         connect_args={"prepare_threshold": None, "connect_timeout": 5},
     )
 
@@ -92,17 +100,21 @@ def assert_durable(engine: Engine) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Row-level security of one table: a row is visible and writable where ``using`` holds."""
+    """Row-level security of one table: a row is visible where ``using`` holds, and may be written where ``writing`` does
+    (none: the same).
+    """
 
     table: str
     using: str
+    writing: str | None = None
 
     def statements(self) -> Iterator[str]:
         """SQL that puts the policy in force, whatever stood before."""
         yield f"ALTER TABLE {self.table} ENABLE ROW LEVEL SECURITY"
         yield f"ALTER TABLE {self.table} FORCE ROW LEVEL SECURITY"
         yield f"DROP POLICY IF EXISTS scope ON {self.table}"
-        yield f"CREATE POLICY scope ON {self.table} USING ({self.using})"
+        check = "" if self.writing is None else f" WITH CHECK ({self.writing})"
+        yield f"CREATE POLICY scope ON {self.table} USING ({self.using}){check}"
 
 
 SCOPE = "nullif(current_setting('cc.scope', true), '')"

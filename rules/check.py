@@ -196,8 +196,8 @@ def _check_kind(rule: Rule, ground: Ground) -> None:
                 raise Wrong(("percentile",), "percentile goes with statistic: percentile, and only with it")
         case ExceedanceRule():
             _check_exceedance(rule)
-        case DeviationRule(direction="below"):
-            raise Wrong(("direction",), "direction is above here: side says on which side of the usual")
+        case DeviationRule():
+            _check_deviation(rule)
         case AreaRule():
             if len(rule.levels) != 1:
                 raise Wrong(("levels",), "one is either inside or outside: give one level")
@@ -219,6 +219,15 @@ def _check_exceedance(rule: ExceedanceRule) -> None:
         raise Wrong(("direction",), "direction is above here: side says on which side of the limit")
     if rule.mean_s is not None and _DAY_S % rule.mean_s:
         raise Wrong(("mean_s",), f"mean_s {rule.mean_s:g} must divide a day, so that its means begin at midnight")
+
+
+def _check_deviation(rule: DeviationRule) -> None:
+    """A learnt score is never below 0: with a clear value of 0 an alert would never end."""
+    if rule.direction == "below":
+        raise Wrong(("direction",), "direction is above here: side says on which side of the usual")
+    for path, _, clear in _ladders(rule):
+        if rule.pattern == "learnt" and clear is not None and clear <= 0:
+            raise Wrong((*path, "clear"), f"clear is {clear:g}: a learnt score is 0 at least, give more than that")
 
 
 def _check_pairs(rule: DifferenceRule) -> None:

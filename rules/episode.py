@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,8 @@ from typing import Final
 from uuid import UUID
 
 from rules.alert import Alert, AlertChange, Change
-from rules.correlate import RECENT_S, Matter, correlate, signal_of
+from rules.correlate import Signal, correlate, incident_id, signal_of
+from rules.correlation import PLAIN, Correlation
 
 _SECOND_US: Final = 1_000_000
 _MINUTE_US: Final = 60 * _SECOND_US
@@ -62,35 +64,31 @@ class Group:
         return None if None in ends else max(end for end in ends if end is not None)
 
 
-def groups(episodes: Episodes) -> list[Group]:
-    """Incident groups by the same correlation as live, as if nobody had closed an incident meanwhile.
+def groups(episodes: Episodes, table: Correlation = PLAIN) -> list[Group]:
+    """Incident groups by the same correlation as live, as if nobody had closed or parted an incident meanwhile.
 
     Alerts without a position are of one matter only with those of their own source: nobody knows what is near them.
     """
     told = sorted(
         (c.alert for c in episodes.changes if c.change is not Change.ENDED), key=lambda a: (a.at_us, *_order(a))
     )
-    member_of: dict[UUID, UUID] = {}
-    opened: dict[UUID, Alert] = {}
-    matters: dict[tuple[str, str], dict[UUID, Matter]] = defaultdict(dict)
+    first: dict[UUID, Alert] = {}
     for alert in told:
-        placed = alert.source.lng != 0.0 or alert.source.lat != 0.0
-        near = matters[alert.category, "" if placed else alert.source.id]
-        incident = member_of.get(alert.id)
-        if incident is None:
-            for old in [m.id for m in near.values() if alert.at_us - m.last_at_us > RECENT_S * _SECOND_US]:
-                del near[old]
-            incident = member_of[alert.id] = correlate([signal_of(alert)], near.values())[0].incident
-        stands = near.get(incident) or Matter(incident, alert.category, alert.source.lng, alert.source.lat, 0)
-        near[incident] = replace(stands, last_at_us=alert.at_us)
-        opened.setdefault(incident, alert)
-    members: dict[UUID, list[Alert]] = defaultdict(list)
-    for identity, incident in member_of.items():
-        members[incident].append(episodes.alerts[identity])
-    return [
-        Group(incident, found[0].category, max(a.severity for a in found), opened[incident], tuple(found))
-        for incident, found in members.items()
-    ]
+        first.setdefault(alert.id, alert)
+    clusters = correlate([_signal(alert, table) for alert in first.values()], table=table)
+    found = []
+    for cluster in clusters:
+        members = sorted((episodes.alerts[signal.id] for signal in cluster.signals), key=_order)
+        opener = first[cluster.signals[0].id]
+        severity = max(alert.severity for alert in members)
+        found.append(Group(incident_id(cluster.signals[0]), opener.category, severity, opener, tuple(members)))
+    return found
+
+
+def _signal(alert: Alert, table: Correlation) -> Signal:
+    signal = signal_of(alert, table)
+    placed = signal.lng != 0.0 or signal.lat != 0.0
+    return signal if placed else replace(signal, lng=math.nan, lat=math.nan)
 
 
 def _order(alert: Alert) -> tuple[int, str, str]:

@@ -11,14 +11,14 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
 from math import inf, isnan
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from shapely import Polygon
 
 from gis.locate import CellPlace, LocatedBatch
 from ingest.reading import AHEAD, LATE, NO_TIME, OUT_OF_RANGE, OUTSIDE_CITY
-from rules import plain
+from rules import learnt, plain
 from rules.alert import Alert
 from rules.evaluation import Evaluation
 from rules.machine import Machine, Origin
@@ -47,6 +47,7 @@ def evaluate(
         run.one_at_a_time()
     elif len(slots.pairs):
         run.at_once(many)
+    run.judge_learners()
     return run.evaluation()
 
 
@@ -61,6 +62,7 @@ def tick(now_us: int, slots: Slots, memory: Memory, situation: Situation) -> Eva
     for stream, held in memory.held.items():
         if held.waiting:
             run.release(slots.of_stream[stream], held.pop(_until(run, stream, now_us)), 0)
+    run.judge_learners()
     machine = run.machine
     for slot in sorted({*_silent(slots, memory, now_us), *_watched(slots, memory)}):
         stream, ladder = int(slots.stream[slot]), slots.ladders[slots.ladder[slot]]
@@ -198,6 +200,18 @@ class _Batch:
         return self._at
 
 
+class _Turn(NamedTuple):
+    """A reading as a learner meets it."""
+
+    slot: int
+    walk: Walk
+    last_us: int
+    now_us: int
+    value: float
+    row: int
+    origin: Origin
+
+
 class _Run:
     """One call of ``evaluate`` or ``tick``. Most small batches bring nothing: machine and origin are made when needed."""
 
@@ -206,6 +220,7 @@ class _Run:
         self.memory = memory
         self.situation = situation
         self.disordered = 0
+        self.turns: list[_Turn] = []
         self.last_us, self.heard_us, self.by_receipt, self.stirred, *_ = memory.views
         if batch is not None:
             self.batch = batch
@@ -352,11 +367,9 @@ class _Run:
         origin: Origin,
     ) -> None:
         """One reading and the walked slots of its lane."""
-        machine, walks, first_walked = self.machine, self.slots.walks, self.slots.plain
-        busy, statistics = machine.busy, self.memory.statistics
+        walks, first_walked, statistics = self.slots.walks, self.slots.plain, self.memory.statistics
         for slot, place in lane.entries:
             walk = walks[slot - first_walked]
-            ladder = walk.ladder
             if walk.own:
                 # Inputs cross in time; the slot's own time is that of its newest.
                 stream = walk.stream
@@ -366,29 +379,83 @@ class _Run:
                 self.by_receipt[stream] = by_receipt
             else:
                 last_us, now_us = before_us, at_us
-            silent = now_us - last_us > ladder.gap_after_us and last_us != NEVER
-            if silent or ladder.when is not None:
-                machine.advance(slot, ladder, last_us, now_us, row, reading=True)
-            y: float | None = value
-            is_there = True
-            if walk.asks_place:
-                is_there, y = self._where(slot, walk, value, origin, row)
+            if walk.learner >= 0:
+                self.turns.append(_Turn(slot, walk, last_us, now_us, value, row, origin))
+                continue
+            silent, is_there, y = self._approach(slot, walk, last_us, now_us, value, row, origin)
             if walk.computes and is_there:
                 statistic = statistics.get(slot) or self._statistic(slot)
-                if silent and ladder.gap == RESET:
+                if silent and walk.ladder.gap == RESET:
                     statistic.forget()
                 y = statistic.take(self._told_us(slot, at_us) if self.memory.floor_us else at_us, value, place)
-            if ladder.when is not None and not machine.counts(slot, ladder, now_us):
-                continue
-            if not is_there:
-                machine.judge(slot, ladder, now_us, -inf, None, row, origin)
-            elif y is not None:
-                x = ladder.sign * y
-                if x >= ladder.at[0] or busy[slot]:
-                    machine.judge(slot, ladder, now_us, x, y, row, origin)
-            elif busy[slot] and not silent:
-                # Not known: nothing moves, and durations do not count the time.
-                machine.shift(slot, now_us - last_us)
+            self._judge(slot, walk, last_us, now_us, silent, is_there, y, row, origin)
+
+    def _approach(
+        self, slot: int, walk: Walk, last_us: int, now_us: int, value: float, row: int, origin: Origin
+    ) -> tuple[bool, bool, float | None]:
+        """What the time before a reading brings; whether it was silent, whether the reading counts there, and its value."""
+        ladder = walk.ladder
+        silent = now_us - last_us > ladder.gap_after_us and last_us != NEVER
+        if silent or ladder.when is not None:
+            self.machine.advance(slot, ladder, last_us, now_us, row, reading=True)
+        return silent, *(self._where(slot, walk, value, origin, row) if walk.asks_place else (True, value))
+
+    def _judge(
+        self,
+        slot: int,
+        walk: Walk,
+        last_us: int,
+        now_us: int,
+        silent: bool,
+        is_there: bool,
+        y: float | None,
+        row: int,
+        origin: Origin,
+    ) -> None:
+        """One more number of a walked slot."""
+        machine, ladder = self.machine, walk.ladder
+        if ladder.when is not None and not machine.counts(slot, ladder, now_us):
+            return
+        if not is_there:
+            machine.judge(slot, ladder, now_us, -inf, None, row, origin)
+        elif y is not None:
+            x = ladder.sign * y
+            if x >= ladder.at[0] or machine.busy[slot]:
+                machine.judge(slot, ladder, now_us, x, y, row, origin)
+        elif machine.busy[slot] and not silent:
+            # Not known: nothing moves, and durations do not count the time.
+            machine.shift(slot, now_us - last_us)
+
+    def judge_learners(self) -> None:
+        """What waited for judgement by what is usual for its sensor, in rounds of one reading of each slot.
+
+        Slots do not look at each other, so that a reading may be judged after later ones of other slots.
+        """
+        rounds: list[list[_Turn]] = []
+        met: Counter[int] = Counter()
+        for turn in self.turns:
+            if met[turn.slot] == len(rounds):
+                rounds.append([])
+            rounds[met[turn.slot]].append(turn)
+            met[turn.slot] += 1
+        self.turns = []
+        for turns in rounds:
+            self._judge_round(turns)
+
+    def _judge_round(self, turns: list[_Turn]) -> None:
+        """One reading each of different learners."""
+        slots, found = self.slots, [self._approach(*turn) for turn in turns]
+        there = [turn for turn, (_, is_there, _) in zip(turns, found, strict=True) if is_there]
+        rows = np.array([turn.walk.learner for turn in there], dtype="i8")
+        at_us = np.array([turn.now_us for turn in there], dtype="i8")
+        value = np.array([turn.value for turn in there], dtype="f8")
+        scored = learnt.take(self.memory.learnt, slots.learners, rows, at_us, value, slots.zone)
+        self.machine.reasons = {int(slots.learners.slot[row]): why for row, why in scored.reasons.items()}
+        scores = iter(scored.score.tolist())
+        for turn, (silent, is_there, _) in zip(turns, found, strict=True):
+            score = next(scores) if is_there else None
+            y = None if score is None or isnan(score) else score
+            self._judge(turn.slot, turn.walk, turn.last_us, turn.now_us, silent, is_there, y, turn.row, turn.origin)
 
     def _where(self, slot: int, walk: Walk, value: float, origin: Origin, row: int) -> tuple[bool, float | None]:
         """Whether a reading was taken where its rule asks for, and the value as far as that is its place."""

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from gis.locate import CellPlace
+from rules import learnt
 from rules.alert import Alert
 from rules.memory import Memory
 from rules.order import Held, HoldBack
@@ -78,7 +79,10 @@ def thaw(frozen: bytes, slots: Slots) -> Memory:
 
 def pack(memory: Memory, slots: Slots) -> bytes:
     """All that is remembered, as it is before it is compressed."""
-    sparse = (memory.firing, memory.raises, memory.told_us, memory.places, memory.statistics, memory.sleeping)
+    statistics = memory.sleeping | {slot: found.frozen() for slot, found in memory.statistics.items()}
+    for row in learnt.known(memory.learnt):
+        statistics[int(slots.learners.slot[row])] = learnt.frozen(memory.learnt, row)
+    sparse = (memory.firing, memory.raises, memory.told_us, memory.places, statistics)
     kept = np.union1d(np.flatnonzero(memory.busy), [slot for found in sparse for slot in found]).astype("i8")
     streams = np.flatnonzero(memory.last_us != NEVER)
     streams = np.union1d(streams, list(memory.held)).astype("i8")
@@ -93,7 +97,6 @@ def pack(memory: Memory, slots: Slots) -> bytes:
     names = slots.catalogue.by_n
     measured = np.unique(quantity[quantity != _OWN])
     own = [slot for slot in slots.inputs if slot in slot_at]
-    statistics = memory.sleeping | {slot: found.frozen() for slot, found in memory.statistics.items()}
     frozen = _Frozen(
         version=_VERSION,
         rules=[(found.id, mark) for found, mark in zip(slots.rules, slots.marks, strict=True)],
@@ -165,6 +168,7 @@ def _laid(frozen: _Frozen, slots: Slots) -> Memory:
     memory.places = _moved(frozen.places, slot_now)
     memory.floor_us = _moved(frozen.floor_us, slot_now)
     memory.sleeping = _moved(frozen.statistics, slot_now)
+    _wake_learners(memory, slots)
     memory.held = {
         now: HoldBack(newest_us, by_receipt, count, [Held(*held) for held in waiting])
         for at, (newest_us, by_receipt, count, waiting) in frozen.held.items()
@@ -173,6 +177,15 @@ def _laid(frozen: _Frozen, slots: Slots) -> Memory:
     memory.camera_firing = {(a.rule, a.source.id, str(a.id)): a for a in frozen.camera_firing}
     memory.camera_ended = {UUID(identity): at_us for identity, at_us in frozen.camera_ended.items()}
     return memory
+
+
+def _wake_learners(memory: Memory, slots: Slots) -> None:
+    """What learners know is needed at once: they are judged together."""
+    for slot in memory.sleeping.keys() & slots.learners.row.keys():
+        try:
+            learnt.thaw(memory.learnt, slots.learners.row[slot], memory.sleeping.pop(slot))
+        except learnt.OtherRecord:
+            memory.forgotten += 1
 
 
 def _number(slots: Slots, sensor: str) -> int:

@@ -11,7 +11,7 @@ Values are signed here (times +1 above, -1 below), so that beyond is always >=. 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from shapely import Polygon
 from gis.locate import CellPlace
 from ingest.sensor import Quantity
 from rules.alert import Alert, AlertChange, Change, Source, alert_id
+from rules.anomaly import Reason
 from rules.memory import BUSY, CLEARING, Memory
 from rules.rule import (
     AreaRule,
@@ -27,6 +28,7 @@ from rules.rule import (
     DeviationRule,
     DifferenceRule,
     ExceedanceRule,
+    Level,
     RateRule,
     SensorRule,
     ThresholdRule,
@@ -55,13 +57,17 @@ class Origin(Protocol):
 
 
 class Machine:
-    """One evaluation. ``found`` collects (row, slot, change); rows order what different readings bring about."""
+    """One evaluation. ``found`` collects (row, slot, change); rows order what different readings bring about.
+
+    ``reasons``: by slot, why the reading that is judged now is unusual, where its rule learns what is usual.
+    """
 
     __slots__ = (
         "_hours",
         "busy",
         "found",
         "memory",
+        "reasons",
         "rung",
         "since_us",
         "situation",
@@ -73,6 +79,7 @@ class Machine:
         self.memory = memory
         self.situation = situation
         self.found: list[tuple[int, int, AlertChange]] = []
+        self.reasons: dict[int, Reason] = {}
         views = memory.views
         self.rung, self.busy, self.since_us = views.rung, views.busy, views.since_us
         self._hours: dict[tuple[int, int], bool] = {}
@@ -290,8 +297,12 @@ class Machine:
         known = self.memory.firing.get(slot)
         if known is None:
             self._remember_raise(slot, ladder, at_us)
-        unit = _unit(rule, self.slots.catalogue.quantities.get(rule.quantity))
-        title, title_en = _titles(rule, level.action.zh, level.action.en, value, unit, gap is not None)
+        quantity = self.slots.catalogue.quantities.get(rule.quantity)
+        unit, reason = _unit(rule, quantity), None if gap else self.reasons.get(slot)
+        if reason is None:
+            title, title_en = _titles(rule, level.action.zh, level.action.en, value, unit, gap is not None)
+        else:
+            title, title_en = _unusual(rule, level, reason, "" if quantity is None else quantity.symbol)
         alert = Alert(
             id=self._identity(slot, rule, cause) if known is None else known.id,
             rule=rule.id,
@@ -310,7 +321,7 @@ class Machine:
             at_us=at_us,
             version=1 if known is None else known.version + 1,
             warning_level=level.warning_level,
-            why=self._why(slot, ladder, rung, at_us, since_us, gap),
+            why=self._why(slot, ladder, rung, at_us, since_us, gap) | _reasoned(reason),
         )
         self.memory.firing[slot] = alert
         self.rung[slot] = rung
@@ -361,6 +372,26 @@ def _titles(rule: SensorRule, zh: str, en: str, value: float, unit: str, is_sile
     return f"{rule.title.zh} {shown}，{zh}", f"{rule.title.en} {shown}: {en}"
 
 
+def _unusual(rule: SensorRule, level: Level, reason: Reason, symbol: str) -> tuple[str, str]:
+    """The titles with what came and what was expected, as a score says little to people."""
+    seen = f"{reason.seen:.4g} {symbol}".rstrip()
+    if reason.aspect == "shift":
+        zh, en = f"均值变化 {seen}", f"mean changed by {seen}"
+    else:
+        zh, en = f"{seen}（预期 {reason.expected:.4g}）", f"{seen} ({reason.expected:.4g} expected)"
+    return f"{rule.title.zh} {zh}，{level.action.zh}", f"{rule.title.en} {en}: {level.action.en}"
+
+
+def _reasoned(reason: Reason | None) -> dict[str, Any]:
+    """What was expected, what came, and how rare that is."""
+    if reason is None:
+        return {}
+    why = asdict(reason)
+    if not reason.window:
+        del why["window"]
+    return why
+
+
 def _unit(rule: SensorRule, quantity: Quantity | None) -> str:
     symbol = "" if quantity is None else quantity.symbol
     match rule:
@@ -369,7 +400,7 @@ def _unit(rule: SensorRule, quantity: Quantity | None) -> str:
         case RateRule():
             return symbol + _PER.get(rule.per_s, f"/{rule.per_s:g} s")
         case DeviationRule():
-            return "σ"
+            return "" if rule.pattern == "learnt" else "σ"
         case _:
             return ""
 
@@ -388,6 +419,8 @@ def _facts(rule: SensorRule) -> dict[str, Any]:
             why |= {"limit": rule.limit, "side": rule.side}
             if rule.mean_s is not None:
                 why["mean_s"] = rule.mean_s
+        case DeviationRule(pattern="learnt"):
+            why["statistic"] = "rarity"
         case AreaRule():
             why["inside"] = rule.inside
         case _:

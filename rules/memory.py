@@ -10,6 +10,7 @@ from uuid import UUID
 import numpy as np
 
 from gis.locate import CellPlace
+from rules import learnt
 from rules.alert import Alert
 from rules.order import HoldBack
 from rules.slots import MOST_LEVELS, NEVER, Numbers, Slots
@@ -43,7 +44,7 @@ class Memory:
     ``stream`` is the layout's, by slot. By stream, int64 epoch microseconds: ``last_us`` the newest reading that counted,
     ``heard_us`` when it was received; ``by_receipt`` bool: its time is that of receipt. By slot: ``rung`` int8 of its ladder
     (0 quiet), ``busy`` uint8 of BUSY and CLEARING, ``since_us`` int64 x MOST_LEVELS (NEVER where the level does not hold). By
-    pair: ``stirred`` bool, some plain slot of it may be busy.
+    pair: ``stirred`` bool, some plain slot of it may be busy. By learner: ``learnt``, the records of rules.learnt.
 
     The rest is sparse. By slot: open alerts, since when the good side holds, when alerts were raised (for damping), the
     ``last_us`` at which silence was told, where a moving sensor was last, statistics, those that are frozen and not needed yet
@@ -60,6 +61,7 @@ class Memory:
     busy: Numbers
     since_us: Numbers
     stirred: Numbers
+    learnt: Numbers
     firing: dict[int, Alert] = field(default_factory=dict)
     clearing: dict[int, int] = field(default_factory=dict)
     raises: dict[int, list[int]] = field(default_factory=dict)
@@ -87,6 +89,7 @@ class Memory:
             np.zeros(count, dtype="u1"),
             np.full((count, MOST_LEVELS), NEVER, dtype="i8"),
             np.zeros(len(slots.pairs), dtype=bool),
+            learnt.fresh(len(slots.learners)),
         )
 
     @cached_property

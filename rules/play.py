@@ -51,7 +51,8 @@ def play(
 ) -> list[Expected]:
     """The alerts of a rule on an example, by time; seconds count from the example's start."""
     start_us = round(example.start.timestamp() * _SECOND_US)
-    situation = Situation(zone)
+    # Everything is at war for a rule that asks for it.
+    situation = Situation(zone, wartime={"": frozenset({rule.domain})} if rule.when.mode == "wartime" else {})
     match rule:
         case CountRule():
             changes = _counted(example, rule, start_us, situation, areas)

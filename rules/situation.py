@@ -11,6 +11,11 @@ def _weekday(day: date) -> bool:
     return day.isoweekday() <= 5
 
 
+def at_war(wartime: Mapping[str, frozenset[str]], scope: str, domain: str) -> bool:
+    """Whether a place is in wartime operation for a domain: itself or a region above it is (``wartime``: domains by scope)."""
+    return any(scope.startswith(path) and domain in domains for path, domains in wartime.items())
+
+
 @dataclass(frozen=True)
 class Situation:
     """``zone`` is the city's. ``is_workday`` knows statutory holidays and make-up days. ``wartime``: domains by region path
@@ -22,5 +27,5 @@ class Situation:
     wartime: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def is_wartime(self, scope: str, domain: str) -> bool:
-        """Whether a place is in wartime operation for a domain: itself or a region above it is."""
-        return any(scope.startswith(path) and domain in domains for path, domains in self.wartime.items())
+        """Whether a place is in wartime operation for a domain."""
+        return at_war(self.wartime, scope, domain)

@@ -31,6 +31,7 @@ from rules.rule import (
     AreaRule,
     CombinationRule,
     Damping,
+    DeviationRule,
     DifferenceRule,
     Level,
     SensorRule,
@@ -107,20 +108,41 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """A walked slot as one reading meets it. ``own``: its stream is its own. ``area``: its value is whether the reading was
-    taken there. ``inside`` and ``outside``: areas that a moving sensor's readings must be taken in or outside of.
-    ``tells_place``: silence raises it, and it moves. ``asks_place``: any of these.
+    """A walked slot as one reading meets it. ``own``: its stream is its own. ``learner``: its row among the learners, -1 when
+    it is none. ``area``: its value is whether the reading was taken there. ``inside`` and ``outside``: areas that a moving
+    sensor's readings must be taken in or outside of. ``tells_place``: silence raises it, and it moves. ``asks_place``: any of
+    these.
     """
 
     ladder: Ladder
     stream: int
     own: bool
     computes: bool
+    learner: int
     area: Polygon | None
     inside: Polygon | None
     outside: Polygon | None
     tells_place: bool
     asks_place: bool
+
+
+@dataclass(frozen=True)
+class Learners:
+    """The slots that learn what is usual for their sensor (``pattern: learnt``), by row. ``row``: by slot, its row.
+
+    By row: ``slot``; ``side``, the one that counts (above, below, either); ``least_days``; ``least_spread`` in the quantity's
+    unit; ``first``, the score from which on a reason is wanted.
+    """
+
+    row: Mapping[int, int]
+    slot: Numbers
+    side: Numbers
+    least_days: Numbers
+    least_spread: Numbers
+    first: Numbers
+
+    def __len__(self) -> int:
+        return len(self.slot)
 
 
 @dataclass(frozen=True)
@@ -213,11 +235,28 @@ class Slots:
             stream,
             slot in self.inputs,
             not isinstance(rule, ThresholdRule | AreaRule),
+            self.learners.row.get(slot, -1),
             area,
             asked[0],
             asked[1],
             tells_place,
             tells_place or any(found is not None for found in (area, *asked)),
+        )
+
+    @cached_property
+    def learners(self) -> Learners:
+        """The slots that learn what is usual for their sensor."""
+        learns = np.array([_learns(rule) for rule in self.rules], dtype=bool)
+        rule_of = np.array([ladder.rule for ladder in self.ladders], dtype="i8")[self.ladder[self.plain :]]
+        slot = self.plain + np.flatnonzero(learns[rule_of]) if len(rule_of) else np.empty(0, dtype="i8")
+        rules = [rule for found in slot.tolist() if isinstance(rule := self.rule_of(found), DeviationRule)]
+        return Learners(
+            {found: row for row, found in enumerate(slot.tolist())},
+            slot,
+            np.array([rule.side for rule in rules], dtype="U6"),
+            np.array([rule.least_days for rule in rules], dtype="i8"),
+            np.array([rule.least_spread for rule in rules], dtype="f8"),
+            self.table.at[self.ladder[slot], 0],
         )
 
     @cached_property
@@ -557,6 +596,10 @@ def _made(index: int, rule: SensorRule, site: Site | None, gap_after_us: int) ->
         damping=rule.damping,
         when=None if rule.when == ALWAYS else rule.when,
     )
+
+
+def _learns(rule: SensorRule) -> bool:
+    return isinstance(rule, DeviationRule) and rule.pattern == "learnt"
 
 
 def _sites(rule: SensorRule) -> Mapping[str, Site]:

@@ -87,6 +87,7 @@ alerts = Table(
         postgresql_where=text("ended_at IS NULL AND source_kind <> 'camera'"),
     ),
     Index("ix_alerts_open", "category", "scope", postgresql_where=text("ended_at IS NULL")),
+    Index("ix_alerts_ended_at", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
     Index(
         "ix_alerts_held",
         "muted_by",
@@ -294,6 +295,11 @@ def read_alert(connection: Connection, identity: UUID) -> Standing | None:
     """An alert as far as the connection may see it, not locked."""
     row = connection.execute(alerts.select().where(alerts.c.id == identity)).one_or_none()
     return None if row is None else standing_of(row)
+
+
+def alerts_by_id(connection: Connection, ids: Iterable[UUID]) -> list[Alert]:
+    """Those of the alerts that the connection may see, not locked."""
+    return [alert_of(row) for row in connection.execute(alerts.select().where(alerts.c.id.in_(list(ids))))]
 
 
 def lock_alert(connection: Connection, identity: UUID) -> Standing | None:

@@ -237,6 +237,68 @@ def test_a_ticket_goes_back_up_with_a_reason_that_the_trail_shows(
         screen.close()
 
 
+def test_two_citizens_tell_of_one_matter_and_both_follow_it_to_the_desks_answer(demo: Demo, browser: Browser) -> None:
+    chain = {a["tier"]: a["username"] for a in demo.accounts.values() if _on_the_gauges_path(a)}
+    township = Screen(browser, demo, chain["township"], "/county")
+    before = set(township.rows())
+    receipts, tickets = [], []
+    for words in ("路口井盖缺失，夜间看不清", "井盖不见了，差点摔倒"):
+        receipts.append(_citizen_reports(demo, browser, words))
+        wait_until(lambda: set(township.rows()) - before, timeout_s=PATIENCE_MS / 1000, what="the report at the desk")
+        [new] = set(township.rows()) - before
+        before.add(new)
+        tickets.append(new)
+    first, second = tickets
+    township.shows(first, tier="township", status="reported")
+
+    township.row(second).click()
+    candidate = township.page.get_by_test_id("duplicate-row")
+    expect(candidate).to_have_count(1, timeout=PATIENCE_MS)
+    expect(township.page.get_by_test_id("report-panel")).to_contain_text("井盖不见了，差点摔倒")
+    candidate.get_by_test_id("duplicate-merge").click()
+    expect(township.row(second)).to_have_count(0, timeout=PATIENCE_MS)
+    township.move(first, "void", reason="井盖属小区物业，已转告物业更换")
+    for receipt, merged in zip(receipts, ("false", "true"), strict=True):
+        receipt.reload()
+        status = receipt.get_by_test_id("receipt-status")
+        expect(status).to_have_attribute("data-status", "void", timeout=PATIENCE_MS)
+        expect(status).to_have_attribute("data-merged", merged)
+        expect(receipt.get_by_test_id("receipt-answer")).to_contain_text("已转告物业更换")
+        receipt.context.close()
+    township.close()
+
+
+def _citizen_reports(demo: Demo, browser: Browser, words: str) -> Page:
+    """Somebody without an account, on a phone at the known gauge; the page of the receipt."""
+    lng, lat = _place_of_the_gauge(demo)
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844},
+        locale="zh-CN",
+        geolocation={"longitude": lng, "latitude": lat, "accuracy": 12},
+        permissions=["geolocation"],
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    page.goto(f"{demo.url}/report")
+    page.get_by_test_id("report-kind-manhole").click()
+    page.get_by_test_id("report-words").fill(words)
+    page.get_by_test_id("report-locate").click()
+    expect(page.get_by_test_id("report-accuracy")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.get_by_test_id("report-send").click()
+    expect(page.get_by_test_id("report-receipt")).to_contain_text("-")
+    expect(page.get_by_test_id("receipt-status")).to_have_attribute("data-status", "reported")
+    return page
+
+
+def _place_of_the_gauge(demo: Demo) -> tuple[float, float]:
+    from tests.console import logged_in
+
+    console = logged_in(demo.url, "city", demo.accounts["city"]["password"])
+    [gauge] = console.get(f"/api/v1/sensors?id={GAUGE}").json["items"]
+    return gauge["lng"], gauge["lat"]
+
+
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (3840, 2160)])
 def test_the_wall_fits_its_screen_without_overlap_and_has_no_text_too_small_to_read_at_four_metres(
     demo: Demo, browser: Browser, width: int, height: int

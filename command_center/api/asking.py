@@ -16,6 +16,8 @@ from structlog.stdlib import BoundLogger
 from command_center.account.account import Account, NotLoggedIn
 from command_center.account.store import account_of
 from command_center.calendar_store import load_calendar
+from command_center.mode import store as mode_store
+from command_center.mode.mode import in_force
 from command_center.report.report import ReportPack
 from command_center.ticket.dispatch import DispatchTable
 from config.database import scoped
@@ -25,6 +27,7 @@ from gis.store import load_regions
 from gis.version_store import ground_mark
 from ingest.sensor import Catalogue
 from ingest.store import load_catalogue
+from rules.correlation import PLAIN, Correlation
 
 COOKIE = "cc_session"
 _KEY = "command_center"
@@ -59,11 +62,18 @@ class Server:
     log: BoundLogger
     consoles: Consoles | None = None
     mark: str = ""
+    correlation: Correlation = PLAIN
 
     @property
     def zone(self) -> ZoneInfo:
         """The city's time zone."""
         return ZoneInfo(self.settings.time_zone)
+
+    def read_modes(self) -> None:
+        """Go by what is in wartime operation now. Cheap: asked every second."""
+        with scoped(self.engine, self.root.scope) as connection:
+            declarations = mode_store.unended(connection)
+        self.dispatch = self.dispatch.at_war(in_force(declarations, self.clock()))
 
     def read_ground(self) -> bool:
         """Read regions, cells and catalogue anew when they are not what they were; whether they were read. Cheap when not."""

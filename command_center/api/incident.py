@@ -1,4 +1,4 @@
-"""``/api/v1/incidents``: lists, and the levels that people state."""
+"""``/api/v1/incidents``: lists, and the levels that people state, and what they say is one matter."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from command_center.api.asking import account, now, server, sight
-from command_center.api.once import Made, once
+from command_center.api.once import Made, OnceHeader, once
 from command_center.api.paging import Page, listed, narrowed
 from command_center.api.region import below
 from command_center.incident import store as incident_store
-from command_center.incident.incident import LEVELS, shown
+from command_center.incident.incident import LEVELS, IncidentStep, shown
 from command_center.level_move import NoSuchIncident, VersionMissing, state_levels
+from command_center.regroup_move import join, split
 
 blueprint = APIBlueprint("incidents", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="incidents")])
 
@@ -118,6 +119,98 @@ def patch_incident(path: IncidentPath, body: LevelsBody, header: LevelsHeader) -
 
     # A repeat finds another version: it needs no key of its own.
     return once(None, "", work)
+
+
+@blueprint.get("/incidents/<uuid:id>/steps", summary="What became of an incident among others")
+def get_steps(path: IncidentPath) -> dict[str, Any]:
+    """Opened, merged, absorbed, parted, split, kept apart: by whom and why, oldest first."""
+    with sight() as connection:
+        _seen(connection, path.id)
+        steps = incident_store.load_incident_steps(connection, path.id)
+    return {"items": [_shown_step(step) for step in steps], "next": None}
+
+
+@blueprint.get("/incidents/<uuid:id>/signals", summary="What speaks of an incident")
+def get_signals(path: IncidentPath) -> dict[str, Any]:
+    """Its alerts and reports, oldest first, as far as the account may see these themselves."""
+    with sight() as connection:
+        _seen(connection, path.id)
+        rows = incident_store.load_evidence(connection, path.id)
+    items = [
+        {
+            "kind": row.kind,
+            "id": str(row.id),
+            "at": row.at.isoformat(),
+            "lng": row.lng,
+            "lat": row.lat,
+            "title": row.title,
+            "title_en": row.title_en,
+            "came_to": str(row.came_to),
+        }
+        for row in rows
+    ]
+    return {"items": items, "next": None}
+
+
+class SplitBody(BaseModel):
+    """Which alerts of the incident are another matter, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    signals: list[UUID] = Field(min_length=1, max_length=10_000)
+    reason: str = Field(min_length=1, max_length=500)
+    version: int = Field(ge=1, le=2**31 - 1)
+
+
+class JoinBody(BaseModel):
+    """Which incident is the same matter, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    other: UUID
+    reason: str = Field(min_length=1, max_length=500)
+    version: int = Field(ge=1, le=2**31 - 1)
+
+
+@blueprint.post("/incidents/<uuid:id>/split", summary="Make alerts of an incident a matter of their own")
+def post_split(path: IncidentPath, body: SplitBody, header: OnceHeader) -> Response:
+    """201 with the new incident, which has a ticket of its own and stays apart. For desks of township and above."""
+
+    def work(connection: Connection) -> Made:
+        own = (connection, account(), path.id, body.signals, body.reason, body.version, server(), now())
+        incident, events = split(*own)
+        return Made(shown(incident), events, 201)
+
+    return once(header.idempotency_key, f"split {path.id} {body.model_dump_json()}", work)
+
+
+@blueprint.post("/incidents/<uuid:id>/join", summary="Make two incidents one")
+def post_join(path: IncidentPath, body: JoinBody, header: OnceHeader) -> Response:
+    """The one that goes on, with all signals: the older of the two. For desks of township and above."""
+
+    def work(connection: Connection) -> Made:
+        own = (connection, account(), path.id, body.other, body.reason, body.version, server(), now())
+        incident, events = join(*own)
+        return Made(shown(incident), events)
+
+    return once(header.idempotency_key, f"join {path.id} {body.model_dump_json()}", work)
+
+
+def _seen(connection: Connection, identity: UUID) -> None:
+    table = incident_store.incidents
+    if connection.execute(table.select().where(table.c.id == identity)).one_or_none() is None:
+        raise NoSuchIncident(f"there is no incident {identity}")
+
+
+def _shown_step(step: IncidentStep) -> dict[str, Any]:
+    return {
+        "version": step.version,
+        "at": step.at.isoformat(),
+        "what": step.what,
+        "by": None if step.by is None else {"account": step.by, "name": step.by_name},
+        "reason": step.reason,
+        "facts": dict(step.facts),
+    }
 
 
 def _version(if_match: str | None) -> int:

@@ -26,8 +26,11 @@ def start() -> Answer:
 @blueprint.get("/county")
 @blueprint.get("/worker")
 @blueprint.get("/admin")
-def page() -> Response:
-    """The application."""
+@blueprint.get("/report")
+@blueprint.get("/report/<receipt>")
+def page(receipt: str | None = None) -> Response:
+    """The application; it reads the receipt out of its own address."""
+    del receipt
     if not (BUILT / "index.html").is_file():
         return Response(_MISSING, 503, content_type="text/plain; charset=utf-8")
     response = send_from_directory(BUILT, "index.html")

@@ -13,13 +13,16 @@ from werkzeug.exceptions import HTTPException
 
 from command_center.account.account import BadCredentials, NotLoggedIn
 from command_center.alert_move import NoSuchAlert, NoSuchMute, StaleAlert
+from command_center.api.forecast import NoSuchSensor, NotMeasured
 from command_center.api.paging import BadCursor
 from command_center.api.throttle import Throttled
 from command_center.idempotency import KeyReused
 from command_center.incident.incident import NoStatutoryColour
 from command_center.incident.incident import shown as shown_incident
 from command_center.level_move import BadLevels, NoSuchIncident, StaleIncident, VersionMissing
+from command_center.mode.mode import BadMode, ModeOver, NoSuchMode, NotYoursToDeclare
 from command_center.move import NoSuchTicket, OutOfDate
+from command_center.regroup_move import BadRegrouping, IncidentMoved, NotOpen
 from command_center.report.report import BadReport, NoSuchReceipt
 from command_center.rule_move import NotOfTheCity
 from command_center.shown import shown_alert
@@ -29,6 +32,7 @@ from command_center.ticket.ticket import shown
 from gis.tiles import NoSuchTile
 from rules.life import ImpossibleMove, TierTooLow
 from rules.mute import BadMute
+from rules.risk import NoSuchPlace
 from rules.rulebook import BadRule
 from rules.version import IllegalRuleMove, NoSuchRule, RuleMoved, RuleReasonMissing, SecondPersonNeeded
 
@@ -61,6 +65,9 @@ _STATUS |= {
     TierTooLow: (403, "Not yours to move"),
     NoSuchAlert: (404, "No such alert"),
     NoSuchIncident: (404, "No such incident"),
+    IncidentMoved: (409, "Somebody was faster"),
+    NotOpen: (409, "Not possible from here"),
+    BadRegrouping: (422, "Not two matters of one, nor one of two"),
     NoSuchMute: (404, "No such mute"),
     StaleAlert: (409, "Somebody was faster"),
     StaleIncident: (412, "Somebody was faster"),
@@ -78,6 +85,14 @@ _STATUS |= {
     ShiftsOverlap: (409, "Shifts overlap"),
     ShiftOver: (409, "Shift is over"),
 }
+_STATUS |= {
+    NotYoursToDeclare: (403, "Not yours to declare"),
+    NoSuchMode: (404, "No such mode"),
+    ModeOver: (409, "Mode is over"),
+    BadMode: (422, "Mode not taken"),
+}
+_STATUS[NoSuchPlace] = (404, "No such place")
+_STATUS |= {NoSuchSensor: (404, "No such sensor"), NotMeasured: (422, "Not measured")}
 
 
 def problem(status: int, title: str, detail: str, **more: Any) -> Response:
@@ -108,6 +123,10 @@ def register(app: Flask) -> None:
 def _ours(error: Exception) -> Response:
     status, title = _STATUS[type(error)]
     more = _current(error)
+    if isinstance(error, ShiftsOverlap):
+        own = error.other
+        times = {"starts_at": own.starts_at.isoformat(), "ends_at": own.ends_at.isoformat()}
+        more = {"shift": {"id": str(own.id), "region": own.region, "org": own.org, **times}}
     if isinstance(error, BadRule):
         more = {"problems": [{"line": error.line, "reason": error.reason}]}
     return problem(status, title, str(error), **more)
@@ -119,7 +138,7 @@ def _current(error: Exception) -> dict[str, Any]:
         return {"current": shown(error.current)}
     if isinstance(error, StaleAlert):
         return {"current": shown_alert(error.current)}
-    return {"current": shown_incident(error.current)} if isinstance(error, StaleIncident) else {}
+    return {"current": shown_incident(error.current)} if isinstance(error, StaleIncident | IncidentMoved) else {}
 
 
 def _http(error: HTTPException) -> Response:

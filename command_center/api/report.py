@@ -147,7 +147,9 @@ def get_report(path: ReceiptPath) -> dict[str, Any]:
 def list_reports(query: ReportQuery) -> dict[str, Any]:
     """Those of the account's own region, or with ``mine`` those that it sent."""
     who, table, own = account(), report_store.reports, ticket_store.tickets
-    statement = select(table, own.c.status, own.c.merged_into).join(own, own.c.id == table.c.ticket)
+    statement = select(table, own.c.number, own.c.path, own.c.status, own.c.merged_into).join(
+        own, own.c.id == table.c.ticket
+    )
     if query.region is not None:
         statement = statement.where(below(table.c.scope, query.region))
     if query.mine:
@@ -158,7 +160,9 @@ def list_reports(query: ReportQuery) -> dict[str, Any]:
 
 def _listed(row: Any) -> dict[str, Any]:
     merged = None if row.merged_into is None else str(row.merged_into)
-    return reports.shown(report_store.report_of(row)) | {"status": row.status, "merged_into": merged}
+    town = next((name for tier, _, name in row.path if tier == "township"), "")
+    standing = {"number": row.number, "region_name": town, "status": row.status, "merged_into": merged}
+    return reports.shown(report_store.report_of(row)) | standing
 
 
 def _shown(receipt: str, followed: Followed) -> dict[str, Any]:

@@ -14,6 +14,9 @@ from command_center.account.password import matches
 from command_center.account.store import SESSION_LIFE, account_of, end_session, open_session, stored_password
 from command_center.api.asking import COOKIE, account, now, server, token
 from command_center.api.throttle import Throttle
+from command_center.mode import store as mode_store
+from command_center.mode.mode import shown as shown_mode
+from config.database import scoped
 
 blueprint = APIBlueprint("session", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="session")])
 
@@ -97,4 +100,12 @@ def shown(who: Account) -> dict[str, Any]:
             "region_name": who.region_name,
         },
         "city": city(),
+        "modes": _modes(who),
     }
+
+
+def _modes(who: Account) -> list[dict[str, Any]]:
+    """The wartime operation that holds for an account's region, above it or below it."""
+    moment = now()
+    with scoped(server().engine, who.scope) as connection:
+        return [shown_mode(mode, moment) for mode in mode_store.unended(connection) if mode.holds(moment)]

@@ -9,7 +9,7 @@ from typing import Final
 
 from command_center.bench.figure import Figure
 
-_PARTS: Final = frozenset({"figure", "loop"})
+_PARTS: Final = frozenset({"figure", "loop", "nab"})
 """Modules here that benchmarks are made of."""
 
 

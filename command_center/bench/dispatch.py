@@ -3,7 +3,8 @@
 The tickets are copies of a few that were opened and moved by the product's own functions; a copy has its own place in time
 only. Pages are asked of the application with a session, so reading who asks and what they may do next is in the figure;
 only the network is left out. Moves are made as HTTP makes them, each its own transaction. Deadlines are fired by the
-scheduler process, first undisturbed, then killed again and again; how late one is, is told by the event log.
+scheduler process, first undisturbed, then killed again and again and started again at once, without the pause that grows
+under ``command-center up``; how late one is, is told by the event log.
 """
 
 from __future__ import annotations

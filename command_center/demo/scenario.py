@@ -12,7 +12,7 @@ from gis.region import SEPARATOR
 from ingest.sensor import Sensor
 
 EVERYDAY: Final = "everyday"
-SCENARIOS: Final = (EVERYDAY, "storm", "gas-leak", "crowd", "pipe-burst", "hazmat")
+SCENARIOS: Final = (EVERYDAY, "storm", "gas-leak", "crowd", "pipe-burst", "hazmat", "great-storm")
 DURATION_S: Final = 480.0
 
 _METRES_NORTH = 111_195.0
@@ -21,22 +21,16 @@ _METRES_EAST = 92_300.0  # at 33.9 degrees north
 # Curves as (seconds after the start, value); a later sensor runs through the same curve later. Minutes stand for hours: a real
 # storm rises and drains far more slowly than anybody would watch.
 Curve = tuple[tuple[float, float], ...]
+_STORM: Final[Mapping[str, Curve]] = {
+    "rain_1h": ((0, 0), (20, 12), (60, 34), (120, 46), (200, 30), (300, 6), (400, 0)),
+    "rain_3h": ((0, 0), (20, 15), (70, 48), (100, 58), (160, 72), (280, 60), (360, 30), (440, 4)),
+    "rain": ((0, 0), (20, 0.3), (60, 1.2), (120, 1.6), (200, 1.0), (300, 0.2), (400, 0)),
+    "water_depth": ((0, 0.01), (40, 0.06), (80, 0.17), (130, 0.24), (160, 0.31), (230, 0.34), (320, 0.16), (400, 0.02)),
+}
+_STORM_RISE: Final[Mapping[str, Curve]] = {"river_level": ((0, 0), (60, 0.02), (300, 0.35), (380, 0.2), (470, 0))}
 CURVES: Final[Mapping[str, Mapping[str, Curve]]] = {
-    "storm": {
-        "rain_1h": ((0, 0), (20, 12), (60, 34), (120, 46), (200, 30), (300, 6), (400, 0)),
-        "rain_3h": ((0, 0), (20, 15), (70, 48), (100, 58), (160, 72), (280, 60), (360, 30), (440, 4)),
-        "rain": ((0, 0), (20, 0.3), (60, 1.2), (120, 1.6), (200, 1.0), (300, 0.2), (400, 0)),
-        "water_depth": (
-            (0, 0.01),
-            (40, 0.06),
-            (80, 0.17),
-            (130, 0.24),
-            (160, 0.31),
-            (230, 0.34),
-            (320, 0.16),
-            (400, 0.02),
-        ),
-    },
+    "storm": _STORM,
+    "great-storm": _STORM,
     "gas-leak": {
         "gas_concentration": ((0, 2), (30, 9), (60, 22), (110, 31), (150, 39), (220, 41), (290, 18), (340, 3)),
         "crowd_density": ((0, 0.8), (20, 1.3), (320, 1.3), (360, 0.8)),
@@ -49,7 +43,8 @@ CURVES: Final[Mapping[str, Mapping[str, Curve]]] = {
 }
 # Curves that come on top of everyday life, for what stands at a level of its own everywhere.
 RISES: Final[Mapping[str, Mapping[str, Curve]]] = {
-    "storm": {"river_level": ((0, 0), (60, 0.02), (300, 0.35), (380, 0.2), (470, 0))},
+    "storm": _STORM_RISE,
+    "great-storm": _STORM_RISE,
     "pipe-burst": {"water_pressure": ((0, 0), (60, -0.01), (90, -0.16), (300, -0.17), (400, -0.02), (440, 0))},
 }
 # How many sensors of each quantity take part, nearest first, and how many seconds each starts after the one before it.
@@ -59,6 +54,8 @@ _PARTS: Final[Mapping[str, Mapping[str, tuple[int, float]]]] = {
     "crowd": {"crowd_density": (5, 10), "visitor_load": (1, 0)},
     "pipe-burst": {"water_pressure": (3, 10)},
     "hazmat": {"hazmat_speed": (1, 0)},
+    # Ten times as many, and still over within DURATION_S: a flood of alerts, more than 300 of them.
+    "great-storm": {"water_depth": (60, 1), "rain_3h": (48, 0.8), "river_level": (20, 0.5)},
 }
 # The pipe breaks between these two: pressure is lost at the second, and kept at the first.
 BEFORE_BURST: Final = "demo-main-001"

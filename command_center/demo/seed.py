@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from shapely.geometry import MultiPolygon, Polygon
@@ -19,6 +21,9 @@ from command_center.account.store import save_account
 from command_center.city import read_quantities
 from command_center.demo.catalogue import DemoCatalogue, make_catalogue
 from command_center.demo.city import CellPlace, DemoCity, Place, make_city
+from command_center.standard.sheet import read_standards
+from command_center.standard.store import StandardsFile, store_standards, versions
+from command_center.standard.workbook import read_sheets
 from gis import store as gis_store
 from gis.datum import Datum
 from gis.network_problem import Land, find_problems
@@ -31,7 +36,7 @@ from ingest.sensor import Sensor
 from video import store as video_store
 
 CATALOGUE = "demo-catalogue.json"
-PARENTAGE_SINCE = date(2026, 1, 1)
+SINCE = date(2026, 1, 1)
 
 
 def seed_demo(engine: Engine, pack: str, password: str, var: Path | None) -> None:
@@ -54,9 +59,20 @@ def seed_demo(engine: Engine, pack: str, password: str, var: Path | None) -> Non
                 replace_network(connection, network, datetime.now(UTC))
             _add_sources(connection, catalogue)
             _add_accounts(connection, city, catalogue, password)
+        _add_standards(connection, pack)
         if var is not None:
             _write_lists(connection, var)
     redraw_stale(engine, datetime.now(UTC))
+
+
+def _add_standards(connection: Connection, pack: str) -> None:
+    """The pack's filing conditions, unless the city has imported some."""
+    if versions(connection):
+        return
+    with as_file(files("config").joinpath(pack, "standards.csv")) as file:
+        [sheet] = read_sheets(file)
+        source = StandardsFile(file.name, f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}", "city", SINCE)
+        store_standards(connection, read_standards(sheet).standards, source, (), datetime.now(UTC))
 
 
 class NoDemo(LookupError):
@@ -88,6 +104,7 @@ def _add_accounts(connection: Connection, city: DemoCity, catalogue: DemoCatalog
         grant = (region.code, region.tier, region.name, region.scope)
         save_account(connection, account.username, account.name, stored, grant)
     _add_shifts(connection)
+    _add_skills(connection)
 
 
 def _add_shifts(connection: Connection) -> None:
@@ -98,6 +115,28 @@ def _add_shifts(connection: Connection) -> None:
             " SELECT gen_random_uuid(), account, region, scope, now(), now() + interval '10 years', 'seed --demo'"
             " FROM account_grants"
         )
+    )
+
+
+# What people of each tier can do, of what config/<city>/routing.yaml asks for.
+_SKILLS: Final = {
+    "city": ("flood", "gas", "hazmat", "rescue"),
+    "county": ("bridges", "fire", "flood", "gas", "hazmat", "lifts", "patrol", "pipes", "rescue", "street", "traffic"),
+    "township": ("fire", "flood", "gas", "hazmat", "lifts", "patrol", "street", "traffic"),
+    "village": ("flood", "patrol", "street"),
+    "grid": ("flood", "patrol", "street"),
+}
+
+
+def _add_skills(connection: Connection) -> None:
+    rows = [(tier, skill) for tier, known in _SKILLS.items() for skill in known]
+    connection.execute(
+        text(
+            "INSERT INTO skills (account, skill) SELECT g.account, able.skill FROM account_grants g"
+            " JOIN unnest(CAST(:tiers AS text[]), CAST(:skills AS text[])) able (tier, skill) ON able.tier = g.tier"
+            " ON CONFLICT DO NOTHING"
+        ),
+        {"tiers": [tier for tier, _ in rows], "skills": [skill for _, skill in rows]},
     )
 
 
@@ -117,7 +156,7 @@ def _many(shape: BaseGeometry) -> str:
 def _add_ground(connection: Connection, city: DemoCity) -> None:
     _add(connection, gis_store.regions, [_region_row(place) for place in city.regions])
     parents = [
-        {"code": p.region.code, "parent": p.region.parent, "valid_from": PARENTAGE_SINCE}
+        {"code": p.region.code, "parent": p.region.parent, "valid_from": SINCE}
         for p in city.regions
         if p.region.parent is not None
     ]

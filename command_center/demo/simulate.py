@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import structlog
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.client import MQTT_ERR_SUCCESS, Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -150,10 +150,11 @@ class Player:
 
     def _publish(self, topic: str, payload: dict[str, Any]) -> bool:
         """Whether the message went out; while the broker is away a live reading is left out, not saved up."""
-        if not self.client.is_connected():
+        said = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+        # A broker that cannot keep up leaves paho's queue full, and then the message is dropped.
+        if not self.client.is_connected() or self.client.publish(topic, said, qos=_QOS).rc != MQTT_ERR_SUCCESS:
             self.missed += 1
             return False
-        self.client.publish(topic, json.dumps(payload, ensure_ascii=False, separators=(",", ":")), qos=_QOS)
         return True
 
     def _report(self) -> None:

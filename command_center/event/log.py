@@ -26,8 +26,8 @@ from sqlalchemy import (
 from sqlalchemy import Sequence as Numbers
 from sqlalchemy.dialects.postgresql import JSONB
 
-from command_center.event.event import Event
-from config.database import Policy, metadata, within
+from command_center.event.event import HEARD_BELOW, Event
+from config.database import SCOPE, Policy, metadata, within
 
 CHANNEL = "cc_events"
 _LOCK = 0x6363_6576  # "ccev"
@@ -48,8 +48,18 @@ event_log = Table(
     Column("data", JSONB, nullable=False),
 )
 
-_SEEN = f"EXISTS (SELECT FROM unnest({{column}}) AS path WHERE {within('path')})"
-policies = (Policy("event_log", f"{_SEEN.format(column='before')} OR {_SEEN.format(column='after')}"),)
+_OWN = f"EXISTS (SELECT FROM unnest({{column}}) AS path WHERE {within('path')})"
+_BELOW = " OR ".join(f"kind = '{kind}'" for kind in sorted(HEARD_BELOW))
+_HEARD = f"({_BELOW}) AND EXISTS (SELECT FROM unnest({{column}}) AS path WHERE starts_with({SCOPE}, path))"
+_SEEN = f"({_OWN} OR {_HEARD})"
+
+
+def _either(condition: str) -> str:
+    return f"{condition.format(column='before')} OR {condition.format(column='after')}"
+
+
+# Whoever hears of what was done above does not write of it.
+policies = (Policy("event_log", _either(_SEEN), writing=_either(_OWN)),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -41,6 +41,7 @@ class Incident:
     warning_level: int | None = None
     event_grade: int | None = None
     response_level: int | None = None
+    merged_into: UUID | None = None
 
 
 LEVELS: Final = ("warning_level", "event_grade", "response_level")
@@ -48,8 +49,28 @@ LEVELS: Final = ("warning_level", "event_grade", "response_level")
 
 OPEN: Final = "open"
 CLOSED: Final = "closed"
+MERGED: Final = "merged"
+"""It is one matter with another one, ``merged_into``, which has its signals."""
 REPORTED: Final = "reported"
 """A person has told of it and no desk has filed it: machine signals do not join what may be nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentStep:
+    """What became of an incident among others: appended, never edited. ``version`` is the incident's after it.
+
+    ``what``: opened, merged (into another), absorbed (another), parted (signals of it went to another), split (off another),
+    kept_apart (stays another matter than one it is linked to). ``by`` None: the system.
+    """
+
+    incident: UUID
+    version: int
+    at: datetime
+    what: str
+    by: str | None = None
+    by_name: str | None = None
+    reason: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class NoStatutoryColour(ValueError):
@@ -94,6 +115,25 @@ def joined(incident: Incident, alert: Alert, *, new_signal: bool, now: datetime)
     )
 
 
+def absorbed(survivor: Incident, other: Incident, *, raises: bool = True) -> Incident:
+    """The incident after all signals of another one came to it. The gravest gives severity and title, if it ``raises``."""
+    graver = raises and other.severity > survivor.severity
+    return replace(
+        survivor,
+        title=other.title if graver else survivor.title,
+        title_en=other.title_en if graver else survivor.title_en,
+        severity=other.severity if graver else survivor.severity,
+        signals=survivor.signals + other.signals,
+        last_signal_at=max(survivor.last_signal_at, other.last_signal_at),
+        version=survivor.version + 1,
+    )
+
+
+def merged(incident: Incident, survivor: UUID) -> Incident:
+    """The incident after its signals went to another one."""
+    return replace(incident, status=MERGED, merged_into=survivor, signals=0, version=incident.version + 1)
+
+
 def following(incident: Incident, status: str, severity: int) -> Incident | None:
     """The incident as its ticket left it, with the severity it is filed under; None when it stands so already."""
     filed = incident.status == REPORTED and status == OPEN
@@ -128,6 +168,7 @@ def shown(incident: Incident) -> dict[str, Any]:
         "opened_at": incident.opened_at.isoformat(),
         "last_signal_at": incident.last_signal_at.isoformat(),
         "signals": incident.signals,
+        "merged_into": None if incident.merged_into is None else str(incident.merged_into),
         "version": incident.version,
         "ticket": str(incident.ticket),
     }

@@ -14,6 +14,7 @@ import command_center.event.log
 import command_center.heartbeat
 import command_center.idempotency
 import command_center.incident.store
+import command_center.mode.store
 import command_center.report.store
 import command_center.staff_store
 import command_center.standard.store
@@ -22,6 +23,7 @@ import gis.store
 import ingest.store
 import rules.group_store
 import rules.mute_store
+import rules.risk_store
 import rules.shadow_store
 import rules.snapshot_store
 import rules.store
@@ -36,8 +38,10 @@ POLICIES: tuple[Policy, ...] = (
     *rules.store.policies,
     *rules.mute_store.policies,
     *rules.group_store.policies,
+    *rules.risk_store.policies,
     *rules.shadow_store.policies,
     *command_center.event.log.policies,
+    *command_center.mode.store.policies,
     *command_center.report.store.policies,
     *command_center.incident.store.policies,
     *command_center.ticket.store.policies,
@@ -49,7 +53,9 @@ POLICIES: tuple[Policy, ...] = (
 _WEB_WRITES = {
     "tickets": "INSERT, UPDATE",
     "reports": "INSERT",
-    "incident_signals": "INSERT",
+    "incident_signals": "INSERT, UPDATE (incident, came_to)",
+    "incident_steps": "INSERT",
+    "incident_apart": "INSERT, DELETE",
     "ticket_steps": "INSERT",
     "object_grants": "INSERT, DELETE",
     "deadlines": "INSERT, UPDATE, DELETE",
@@ -59,6 +65,9 @@ _WEB_WRITES = {
     "alerts": "UPDATE (acknowledged_at, acknowledged_by, acknowledged_name, muted_kind, muted_by, muted_until, muted_name,"
     " muted_reason, version)",
     "mutes": "INSERT, UPDATE (ended_at, ended_by, ended_name, ended_reason)",
+    # What was declared stays as it was declared.
+    "modes": f"INSERT, UPDATE ({', '.join(command_center.mode.store.WRITTEN_LATER)})",
+    "mode_steps": "INSERT",
     "event_log": "INSERT",
     "sessions": "INSERT, DELETE",
     "idempotency_keys": "INSERT, DELETE",

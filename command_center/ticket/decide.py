@@ -174,12 +174,11 @@ def machine_step(
 
 def offers(ticket: Ticket, actor: Actor, tree: RegionTree, table: DispatchTable, now: datetime) -> list[Offer]:
     """What an account may do with a ticket now."""
-    found = []
-    for move in Move:
-        transition = TRANSITIONS.get((ticket.status, move))
-        if transition is None or not _may(ticket, transition, actor):
+    found, roles = [], _roles(ticket, actor)
+    for wish, transition in _FOR_PEOPLE[ticket.status]:
+        if transition.who.isdisjoint(roles):
             continue
-        case = _Case(ticket, Wish(move, ticket.version), actor, tree, table, now, "")
+        move, case = wish.move, _Case(ticket, wish, actor, tree, table, now, "")
         try:
             _guard(case)
         except (IllegalMove, NotYours):
@@ -191,17 +190,34 @@ def offers(ticket: Ticket, actor: Actor, tree: RegionTree, table: DispatchTable,
     return found
 
 
+# A list asks this of every row. No version matters to what may be wished for.
+_FOR_PEOPLE: Final[Mapping[Status, tuple[tuple[Wish, Transition], ...]]] = {
+    status: tuple(
+        (Wish(move, 0), own)
+        for move in Move
+        if (own := TRANSITIONS.get((status, move))) is not None and own.who != {Who.SYSTEM}
+    )
+    for status in Status
+}
+
+
 def _may(ticket: Ticket, transition: Transition, actor: Actor) -> bool:
-    holder = ticket.holder
+    return not transition.who.isdisjoint(_roles(ticket, actor))
+
+
+def _roles(ticket: Ticket, actor: Actor) -> set[Who]:
+    """What an account is to a ticket."""
+    holder, found = ticket.holder, set()
     at_home = actor.scope == holder.scope
-    if Who.HOLDER in transition.who and at_home and actor.org in (None, holder.org):
-        return True
-    if Who.HELPER in transition.who and any(own.open and own.scope == actor.scope for own in ticket.helpers):
-        return True
-    if Who.ABOVE not in transition.who or actor.org is not None:
-        return False
+    if at_home and actor.org in (None, holder.org):
+        found.add(Who.HOLDER)
+    if any(own.open and own.scope == actor.scope for own in ticket.helpers):
+        found.add(Who.HELPER)
     # Nobody stands above the city: it checks its own work.
-    return (covers(actor.scope, holder.scope) and not at_home) or (holder.tier == "city" and at_home)
+    above = holder.tier == "city" if at_home else covers(actor.scope, holder.scope)
+    if above and actor.org is None:
+        found.add(Who.ABOVE)
+    return found
 
 
 _STAGES: Final = {
@@ -225,7 +241,7 @@ def _settled(
         severity = facts.get("severity", ticket.severity)
         stage = _STAGES.get(status)
         clocks: dict[str, Any] = {
-            "stage_due_at": None if stage is None else table.stage_due(stage, severity, now),
+            "stage_due_at": None if stage is None else table.stage_due(stage, severity, now, ticket.place),
             "lapsed_at": None,
             "escalated_to": None,
         }
@@ -301,18 +317,19 @@ def _may_extend(case: _Case) -> None:
 def _targets(case: _Case, where: Where) -> list[Region] | None:
     """The regions that a move is offered to go to, the likeliest first; empty when it goes nowhere, None when it cannot."""
     ticket, tree = case.ticket, case.tree
+    if where in {Where.STAYS, Where.TICKET, Where.ROUTED}:
+        return []
     here, place = tree[ticket.holder.region], ticket.place
-    # A cell that has ended is a place still, and nobody's desk any more.
-    stands = [region for region in tree.path(place.cell) if region.code in tree.regions]
-    path = [region for region in stands if covers(here.scope, region.scope) and region.code != here.code]
     if where in {Where.DOWN, Where.BELOW_OR_HERE}:
+        # A cell that has ended is a place still, and nobody's desk any more.
+        stands = [region for region in tree.path(place.cell) if region.code in tree.regions]
         if case.wish.move is Move.CHECK:
             own = tree[code_of(case.actor.scope)]
             inside = [r for r in reversed(stands) if covers(own.scope, r.scope) and r.code != own.code]
-            found = dict.fromkeys((*inside, *tree.children.get(own.code, ())))
-            return [region for region in found if not covers(here.scope, region.scope)] or None
-        below = tree.children.get(here.code, ())
-        reached = [*path, *(region for region in below if region not in path)]
+            found = {region.code: region for region in (*inside, *tree.children.get(own.code, ()))}
+            return [region for region in found.values() if not covers(here.scope, region.scope)] or None
+        path = [region for region in stands if covers(here.scope, region.scope) and region.code != here.code]
+        reached = list({region.code: region for region in (*path, *tree.children.get(here.code, ()))}.values())
         return ([*reached, here] if where is Where.BELOW_OR_HERE else reached) or None
     if where is Where.UP:
         above = [tree[code_of(scope)] for scope in reversed(ancestors(here.scope)[:-1])]
@@ -402,7 +419,7 @@ def _file(case: _Case) -> _Effect:
     small_class = ticket.small_class if wish.filing is None else wish.filing.small_code
     matter = Matter(place.domain, place.category, small_class, severity, place.cell)
     holder, why = routed(matter, case.tree, case.table, case.now)
-    limit = wish.limit or case.table.limit(place.category, severity)
+    limit = case.table.granted(wish.limit or case.table.limit(place.category, severity), place)
     facts: dict[str, Any] = {"limit": limit, **case.table.counted(case.now, limit), "why": why, "severity": severity}
     facts |= {"filing": wish.filing, "small_class": small_class}
     if holder.region != ticket.holder.region:
@@ -438,8 +455,10 @@ def _split(case: _Case) -> _Effect:
 
 def _whole(case: _Case) -> dict[str, Any]:
     """The clock with the whole limit from now on; what ended before it was filed gets the limit that it never had."""
-    ticket = case.ticket
-    limit = case.table.limit(ticket.place.category, ticket.severity) if ticket.limit == NO_LIMIT else ticket.limit
+    ticket, table = case.ticket, case.table
+    limit = ticket.limit
+    if limit == NO_LIMIT:
+        limit = table.granted(table.limit(ticket.place.category, ticket.severity), ticket.place)
     return {"limit": limit, **case.table.counted(case.now, limit)}
 
 

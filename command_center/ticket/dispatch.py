@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID, uuid5
@@ -30,6 +31,7 @@ from gis.region import Region, RegionTree
 from rules.alert import NAMESPACE, Alert
 from rules.document import YAML_FAULTS, fault
 from rules.rule import Evidence
+from rules.situation import at_war
 
 
 class BadDispatchTable(ValueError):
@@ -119,6 +121,17 @@ STAGES: Final = ("filing", "verify", "accept", "arbitrate", "check", "close", "h
 """What may take its own time beside handling."""
 
 
+_Part = Annotated[float, msgspec.Meta(gt=0, le=1)]
+
+
+class Wartime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What wartime operation leaves of a handling limit and of the time to accept."""
+
+    handling_share: _Part = 0.5
+    accept_share: _Part = 0.5
+    source: Evidence | None = None
+
+
 class _Pack(msgspec.Struct, frozen=True):
     handling: _Handling
     office_hours: _OfficeHours | None = None
@@ -127,6 +140,7 @@ class _Pack(msgspec.Struct, frozen=True):
     accept_by_severity: dict[int, HandlingLimit] = {}
     escalation: Ladder | None = None
     upward: Upwards | None = None
+    wartime: Wartime | None = None
 
 
 def _each(*minutes: float) -> dict[int, float]:
@@ -155,6 +169,7 @@ _DEFAULT_LADDER: Final = Ladder(
 _DEFAULT_UPWARDS: Final = Upwards(
     {1: UpwardLimit(15, 30), 2: UpwardLimit(15, 30), 3: UpwardLimit(30, 60)}, follow_up_hours=24, repeat_minutes=15
 )
+_DEFAULT_WARTIME: Final = Wartime()
 MOST_EXTENSIONS: Final = 2
 MOST_SUSPENSIONS: Final = 1
 LONGEST_SUSPENSION: Final = timedelta(days=365)
@@ -165,7 +180,11 @@ SKIPS_FROM: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class DispatchTable:
-    """Whom a matter comes to, its handling limit by category or else by severity, and the clock that limits are counted by."""
+    """Whom a matter comes to, its handling limit by category or else by severity, and the clock that limits are counted by.
+
+    ``wartime``: domains in wartime operation by scope. There a limit is shorter when a ticket is opened, filed, graded higher
+    or begun anew, and so is the time to accept at a desk that it then comes to; clocks that run already stay as they are.
+    """
 
     routing: RoutingTable
     by_severity: dict[int, HandlingLimit]
@@ -176,11 +195,28 @@ class DispatchTable:
     accept_by_severity: dict[int, Limit]
     ladder: Ladder = _DEFAULT_LADDER
     upwards: Upwards = _DEFAULT_UPWARDS
+    shortened: Wartime = _DEFAULT_WARTIME
+    wartime: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
-    def stage_due(self, stage: str, severity: int, since: datetime) -> datetime:
-        """When a stage that begins now has taken too long."""
+    def is_wartime(self, place: Place) -> bool:
+        """Whether the place of a ticket is in wartime operation for its domain."""
+        return at_war(self.wartime, place.scope, place.domain)
+
+    def with_mode(self, matter: Matter, tree: RegionTree) -> Matter:
+        """The matter with the operation that its cell is in. Raises KeyError for a cell that never was."""
+        return replace(matter, wartime=at_war(self.wartime, tree[matter.cell].scope, matter.domain))
+
+    def granted(self, limit: Limit, place: Place) -> Limit:
+        """What there is of a limit at a place."""
+        return _shortened(limit, self.shortened.handling_share) if self.is_wartime(place) else limit
+
+    def stage_due(self, stage: str, severity: int, since: datetime, place: Place | None = None) -> datetime:
+        """When a stage that begins now has taken too long; with a ``place``, as long as that allows."""
         own = self.accept_by_severity.get(severity) if stage == "accept" else None
-        return due(since, own or self.stages[stage], self.offices)
+        limit = own or self.stages[stage]
+        if stage == "accept" and place is not None and self.is_wartime(place):
+            limit = _shortened(limit, self.shortened.accept_share)
+        return due(since, limit, self.offices)
 
     def upward_due(self, grade: int, report: str, since: datetime) -> datetime:
         """When a report upwards is due: ``first`` and ``written`` since the grading, a ``follow_up`` since the last report."""
@@ -218,6 +254,14 @@ class DispatchTable:
         """The same table, counting by another calendar."""
         return replace(self, offices=replace(self.offices, calendar=calendar))
 
+    def at_war(self, wartime: Mapping[str, frozenset[str]]) -> DispatchTable:
+        """The same table with these domains in wartime operation, by scope."""
+        return self if wartime == self.wartime else replace(self, wartime=wartime)
+
+
+def _shortened(limit: Limit, share: float) -> Limit:
+    return replace(limit, amount=limit.amount * share)
+
 
 def read(text: str, routing: RoutingTable, *, offices: Offices = DEFAULT_OFFICES) -> DispatchTable:
     """The table from its YAML text, with its office hours in ``offices``. Raises BadDispatchTable."""
@@ -244,6 +288,7 @@ def read(text: str, routing: RoutingTable, *, offices: Offices = DEFAULT_OFFICES
         {severity: stated.limit for severity, stated in pack.accept_by_severity.items()},
         _laddered(pack.escalation or _DEFAULT_LADDER),
         pack.upward or _DEFAULT_UPWARDS,
+        pack.wartime or _DEFAULT_WARTIME,
     )
 
 
@@ -284,7 +329,7 @@ def ticket_id(incident: UUID) -> UUID:
 
 def routed(matter: Matter, tree: RegionTree, table: DispatchTable, now: datetime) -> tuple[Holder, Why]:
     """Whose a matter is, and why, by the rules of the day that it is in the city."""
-    found = route(table.routing, matter, tree, now.astimezone(table.offices.zone).date())
+    found = route(table.routing, table.with_mode(matter, tree), tree, now.astimezone(table.offices.zone).date())
     desk = tree[found.region]
     holder = Holder(desk.code, desk.name, desk.tier, desk.scope, org=found.org, org_name=found.org_name)
     return holder, Why("routed", found.text, found.text_en, found.rule)
@@ -349,14 +394,14 @@ def file(
     place: Place, holder: Holder, severity: int, title: str, title_en: str, table: DispatchTable, why: Why
 ) -> Step:
     """The first step of a ticket that opens filed: it comes to a desk, and its clocks begin."""
-    limit = table.limit(place.category, severity)
+    limit = table.granted(table.limit(place.category, severity), place)
     facts: dict[str, Any] = {
         "severity": severity,
         "title": title,
         "title_en": title_en,
         "limit": limit,
         **table.counted(place.opened_at, limit),
-        "stage_due_at": table.stage_due("accept", severity, place.opened_at),
+        "stage_due_at": table.stage_due("accept", severity, place.opened_at, place),
         "why": why,
     }
     return Step(1, Move.FILE, place.opened_at, Status.FILED, holder, facts=facts)

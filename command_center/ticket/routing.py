@@ -38,13 +38,16 @@ class Organisation(Closed, frozen=True):
 
 
 class When(Closed, frozen=True):
-    """What a rule is for: everything stated must fit. ``severity`` from and to, ``region`` those regions and all below."""
+    """What a rule is for: everything stated must fit. ``severity`` from and to, ``region`` those regions and all below,
+    ``mode`` whether the place is at peace or in wartime operation.
+    """
 
     domain: Annotated[tuple[Domain, ...], msgspec.Meta(min_length=1)] | None = None
     category: Annotated[tuple[Word, ...], msgspec.Meta(min_length=1)] | None = None
     small_class: Annotated[tuple[Word, ...], msgspec.Meta(min_length=1)] | None = None
     severity: tuple[Severity, Severity] | None = None
     region: Annotated[tuple[Word, ...], msgspec.Meta(min_length=1)] | None = None
+    mode: Literal["peacetime", "wartime"] | None = None
 
     def __post_init__(self) -> None:
         if self.severity is not None and self.severity[0] > self.severity[1]:
@@ -95,13 +98,16 @@ class RoutingTable:
 
 @dataclass(frozen=True, slots=True)
 class Matter:
-    """What is to be routed: ``severity`` from 1 to 4, ``cell`` the code of the cell that it lies in."""
+    """What is to be routed: ``severity`` from 1 to 4, ``cell`` the code of the cell that it lies in, ``wartime`` whether that
+    is in wartime operation for the domain.
+    """
 
     domain: str
     category: str
     small_class: str | None
     severity: int
     cell: str
+    wartime: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +146,7 @@ _UNFIT: Final = {
     "small_class": ("小类不符", "another small class"),
     "severity": ("级别不符", "another severity"),
     "region": ("区域不符", "another region"),
+    "mode": ("平战状态不符", "another mode"),
 }
 
 
@@ -229,6 +236,11 @@ def _desk(path: tuple[Region, ...], tier: str, tree: RegionTree) -> Region:
     return next((region for region in reversed(upper) if region.code in tree.regions), upper[0])
 
 
+def skills_of(table: RoutingTable) -> tuple[str, ...]:
+    """The skills that some rule asks for, by name."""
+    return tuple(sorted({rule.to.skill for rule in table.rules if rule.to.skill is not None}))
+
+
 def unfit(rule: RoutingRule, matter: Matter, path: tuple[Region, ...], day: date) -> tuple[str, ...]:
     """What of a rule does not fit a matter whose cell's path is ``path``; empty when all does."""
     when, low_high = rule.when, rule.when.severity
@@ -240,6 +252,7 @@ def unfit(rule: RoutingRule, matter: Matter, path: tuple[Region, ...], day: date
         "small_class": when.small_class is None or matter.small_class in when.small_class,
         "severity": low_high is None or low_high[0] <= matter.severity <= low_high[1],
         "region": when.region is None or any(region.code in when.region for region in path),
+        "mode": when.mode is None or matter.wartime is (when.mode == "wartime"),
     }
     return tuple(name for name, right in fits.items() if not right)
 

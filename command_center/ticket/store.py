@@ -152,6 +152,7 @@ _SOURCE = ("source_kind", "source", "source_name", "opened_at")
 _STATE = ("severity", "title", "title_en", "due_at", "accepted_at", "handled_at", "closed_at", "overdue_at", "version")
 _OWN = ("small_class", "merged_into")
 _TYPES: Final = get_type_hints(Ticket)
+_HELD: Final = ("status", "tier", "holder", "org", "assignee", "audience", "standing", "deadlines", "next_at")
 _STANDING: Final = tuple(f for f in fields(Ticket) if f.name not in {"place", "status", "holder", *_STATE, *_OWN})
 
 
@@ -277,12 +278,7 @@ def insert_tickets(connection: Connection, new: Sequence[tuple[Ticket, Step]]) -
 
 def move_ticket(connection: Connection, before: Ticket, after: Ticket, step: Step) -> None:
     """Write one step and what it made of the ticket. Raises Stale when somebody was first."""
-    row = _row(after)
-    changed = connection.execute(
-        tickets.update()
-        .where(tickets.c.id == after.place.id, tickets.c.version == before.version)
-        .values({name: value for name, value in row.items() if name not in _PLACE + _SOURCE + ("path",)})
-    )
+    changed = connection.execute(_MOVE, _changed(after) | {"looked_at": before.version})
     if changed.rowcount != 1:
         raise Stale(f"ticket {after.place.number} was moved by somebody else")
     save_steps(connection, [(after.place.id, step)])
@@ -290,37 +286,47 @@ def move_ticket(connection: Connection, before: Ticket, after: Ticket, step: Ste
     _grant(connection, before, after)
 
 
+# Built once, not once a move.
+_ADVANCE: Final = (
+    tickets.update()
+    .where(tickets.c.id == bindparam("own"))
+    .values({name: bindparam(f"new_{name}", type_=tickets.c[name].type) for name in (*_STATE, *_OWN, *_HELD)})
+)
+_MOVE: Final = _ADVANCE.where(tickets.c.version == bindparam("looked_at"))
+
+
+def _changed(ticket: Ticket) -> dict[str, Any]:
+    row = _row(ticket)
+    return {"own": ticket.place.id} | {f"new_{name}": row[name] for name in (*_STATE, *_OWN, *_HELD)}
+
+
+_KEEP_DEADLINES: Final = text(
+    "WITH gone AS (DELETE FROM deadlines d USING unnest(CAST(:gone AS uuid[]), CAST(:gone_kinds AS text[])) g(ticket, kind)"
+    " WHERE d.ticket = g.ticket AND d.kind = g.kind)"
+    " INSERT INTO deadlines (ticket, kind, due_at)"
+    " SELECT * FROM unnest(CAST(:fresh AS uuid[]), CAST(:kinds AS text[]), CAST(:times AS timestamptz[]))"
+    " ON CONFLICT (ticket, kind) DO UPDATE SET due_at = excluded.due_at"
+)
+
+
 def _save_deadlines(connection: Connection, changed: Sequence[tuple[Ticket | None, Ticket]]) -> None:
-    """Bring the rows of deadlines to what the tickets say."""
+    """Bring the rows of deadlines to what the tickets say. Each ticket once."""
     gone, fresh = [], []
     for before, after in changed:
         was, now = {} if before is None else deadlines_of(before), deadlines_of(after)
-        gone += [{"of": after.place.id, "what": kind} for kind in was.keys() - now.keys()]
-        fresh += [
-            {"ticket": after.place.id, "kind": kind, "due_at": at} for kind, at in now.items() if was.get(kind) != at
-        ]
-    if gone:
-        connection.execute(text("DELETE FROM deadlines WHERE ticket = :of AND kind = :what"), gone)
-    if fresh:
-        upsert = insert(deadlines)
-        connection.execute(
-            upsert.on_conflict_do_update(index_elements=["ticket", "kind"], set_={"due_at": upsert.excluded.due_at}),
-            fresh,
-        )
+        gone += [(after.place.id, kind) for kind in was.keys() - now.keys()]
+        fresh += [(after.place.id, kind, at) for kind, at in now.items() if was.get(kind) != at]
+    if gone or fresh:
+        rows = {"gone": [own for own, _ in gone], "gone_kinds": [kind for _, kind in gone]}
+        rows |= {"fresh": [own for own, _, _ in fresh], "kinds": [kind for _, kind, _ in fresh]}
+        connection.execute(_KEEP_DEADLINES, {**rows, "times": [at for _, _, at in fresh]})
 
 
 def advance_tickets(connection: Connection, moved: Sequence[tuple[Ticket, Ticket, Sequence[Step]]]) -> None:
-    """Write what steps made of locked tickets, many at once."""
+    """Write what steps made of locked tickets, many at once, each once."""
     if not moved:
         return
-    names = [name for name in _row(moved[0][1]) if name not in {*_PLACE, *_SOURCE, "path"}]
-    rows = [{f"b_{name}": value for name, value in _row(after).items()} for _, after, _ in moved]
-    connection.execute(
-        tickets.update()
-        .where(tickets.c.id == bindparam("b_id"))
-        .values({name: bindparam(f"b_{name}", type_=tickets.c[name].type) for name in names}),
-        rows,
-    )
+    connection.execute(_ADVANCE, [_changed(after) for _, after, _ in moved])
     save_steps(connection, [(after.place.id, step) for _, after, steps in moved for step in steps])
     replace_deadlines(connection, [after for _, after, _ in moved])
     for before, after, _ in moved:

@@ -59,7 +59,10 @@ _ROWS: Final[tuple[_Row, ...]] = (
     (Move.VERIFIED, (_S.VERIFYING,), _S.REPORTED, _HOLDER, _W.BACK, True),
     (Move.FILE, (_S.REPORTED,), _S.FILED, _HOLDER, _W.ROUTED, False),
     (Move.VOID, (_S.REPORTED,), _S.VOID, _HOLDER, _W.STAYS, True),
-    (Move.MERGE, (_S.REPORTED, *_AT_A_DESK), _S.MERGED, _EITHER, _W.TICKET, False),
+    (Move.MERGE, (_S.REPORTED,), _S.MERGED, _EITHER, _W.TICKET, False),
+    (Move.MERGE, _AT_A_DESK, _S.MERGED, _EITHER | _SYSTEM, _W.TICKET, False),
+    # Only the system, when signals show that two matters are one: nobody loses work that way, the other ticket goes on.
+    (Move.MERGE, (_S.ARBITRATING, _S.SUSPENDED, _S.HANDLED, _S.CHECKING), _S.MERGED, _SYSTEM, _W.TICKET, False),
     (Move.SPLIT, (_S.MERGED,), _S.FILED, _EITHER, _W.STAYS, True),
     (Move.DISPATCH, _AT_A_DESK, _S.DISPATCHED, _HOLDER, _W.DOWN, False),
     (Move.ARBITRATE, (_S.ARBITRATING,), _S.DISPATCHED, _HOLDER, _W.BELOW_OR_HERE, True),

@@ -32,7 +32,8 @@ def make(
     inputs: Sequence[str] = (),
     is_workday: Callable[[date], bool] = _WEEKDAYS,
 ) -> Statistic | None:
-    """A new statistic; None where the value itself is judged (threshold) or its position (area).
+    """A new statistic; None where the value itself is judged (threshold), its position (area), or many sensors' values at a
+    time (rules.learnt).
 
     ``inputs``: for combinations what each input measures, in the order of their places. Raises condition.BadCondition.
     """
@@ -44,6 +45,8 @@ def make(
             return _window(rule, sensor, interval_s)
         case ExceedanceRule():
             return Exceedance(rule.limit, _SIDES[rule.side], rule.mean_s, zone)
+        case DeviationRule(pattern="learnt"):
+            return None
         case DeviationRule():
             return Deviation(
                 rule.pattern,

@@ -74,10 +74,15 @@ SEEN = {
     "mutes": _OWN,
     "alert_groups": _OWN,
     "shadow_alerts": _OWN,
+    "risks": _OWN,
+    "risk_history": _OWN,
     "reports": f"{_OWN} OR ticket IN ({_TICKETS})",
     "incidents": _OWN,
     "incident_signals": f"incident IN (SELECT id FROM incidents WHERE {_OWN})",
     "incident_levels": f"incident IN (SELECT id FROM incidents WHERE {_OWN})",
+    "incident_steps": f"incident IN (SELECT id FROM incidents WHERE {_OWN})",
+    "incident_apart": f"one IN (SELECT id FROM incidents WHERE {_OWN})"
+    f" AND other IN (SELECT id FROM incidents WHERE {_OWN})",
     "tickets": f"id IN ({_TICKETS})",
     "ticket_steps": f"ticket IN ({_TICKETS})",
     "deadlines": f"ticket IN ({_TICKETS})",
@@ -86,7 +91,10 @@ SEEN = {
     "rosters": _OWN,
     "positions": _OWN,
     "skills": f"account IN (SELECT account FROM account_grants WHERE {_OWN})",
-    "event_log": "EXISTS (SELECT FROM unnest(before || after) AS path WHERE starts_with(path, :scope))",
+    "modes": f"{_OWN} OR starts_with(:scope, scope)",
+    "mode_steps": f"mode IN (SELECT id FROM modes WHERE {_OWN} OR starts_with(:scope, scope))",
+    "event_log": "EXISTS (SELECT FROM unnest(before || after) AS path WHERE starts_with(path, :scope)"
+    " OR (kind = 'mode' AND starts_with(:scope, path)))",
     "idempotency_keys": "account IN (SELECT username FROM accounts a JOIN account_grants g ON g.account = a.id"
     f" WHERE {_OWN.replace('scope,', 'g.scope,')})",
 }
@@ -121,7 +129,7 @@ def filled(running: RunningCity) -> RunningCity:
     ]
     advance(messages, running.city, memory, running.engine, time.time())
     for cell, county in ((IN_A, A), (IN_B, B), (cell_code(2), C)):
-        ticket = running.open_ticket(cell, severity=1, matter="sent beside")
+        ticket = running.open_ticket(cell, severity=1, source=f"gauge-{county}", matter="sent beside")
         village = running.small.region(cell).parent or ""
         answer = running.console(village).post(
             f"/api/v1/tickets/{ticket}/moves",
@@ -141,6 +149,10 @@ def filled(running: RunningCity) -> RunningCity:
     ):
         running.rows(statement)
     running.rows(
+        "INSERT INTO incident_apart SELECT a.id, b.id, now() FROM incidents a JOIN incidents b ON a.id < b.id"
+        " AND split_part(a.scope, '/', 2) = split_part(b.scope, '/', 2) ON CONFLICT DO NOTHING"
+    )
+    running.rows(
         "INSERT INTO deadline_findings (ticket, found_at, what, missing, stray)"
         " SELECT id, now(), 'rows', '{handling}', '{}' FROM tickets"
     )
@@ -152,6 +164,8 @@ def _people_set(running: RunningCity, county: str) -> None:
     console, end = running.console(county), datetime.now(UTC) + timedelta(hours=1)
     wish = {"kind": "silence", "category": "nothing", "ends_at": end.isoformat(), "reason": "of the tests"}
     assert console.post("/api/v1/mutes", wish).status == 201
+    war = {"region": county, "domains": ["traffic"], "ends_at": end.isoformat(), "reason": "of the tests"}
+    assert console.post("/api/v1/modes", war).status == 201
     incident = console.get("/api/v1/incidents?limit=1").json["items"][0]
     stated = console.ask(
         "PATCH",
@@ -183,6 +197,8 @@ def _draw(connection: Connection) -> None:
         "INSERT INTO tile_shapes SELECT 'regions', 0, code, name, tier, parent, false, scope, ST_Transform(geom, 3857)"
         " FROM regions",
         "INSERT INTO shadow_alerts SELECT 'r', 1, gen_random_uuid(), 's', code, scope, 1, now(), NULL, '{}' FROM cells",
+        "INSERT INTO risks SELECT code, 'overall', 'grid', scope, 50, '[]', now(), 1 FROM cells",
+        "INSERT INTO risk_history SELECT code, 'overall', now(), scope, 50 FROM cells",
         "INSERT INTO reading_positions SELECT now(), n, n, 118, 34, 'WGS84', 118, 34 FROM sensors",
     ):
         connection.execute(text(statement))
@@ -338,16 +354,27 @@ def test_the_web_process_may_write_what_people_do_and_nothing_else(filled: Runni
         ("incidents", "INSERT"),
         ("incidents", "UPDATE"),
         ("incident_signals", "INSERT"),
+        ("incident_signals", "UPDATE"),
+        ("incident_steps", "INSERT"),
+        ("incident_apart", "INSERT"),
+        ("incident_apart", "DELETE"),
         ("incident_levels", "INSERT"),
         ("alerts", "UPDATE"),
         ("mutes", "INSERT"),
         ("mutes", "UPDATE"),
+        ("modes", "INSERT"),
+        ("modes", "UPDATE"),
+        ("mode_steps", "INSERT"),
         ("event_log", "INSERT"),
         ("sessions", "INSERT"),
         ("sessions", "DELETE"),
         ("idempotency_keys", "INSERT"),
         ("merge_jobs", "INSERT"),
         ("rosters", "INSERT"),
+        ("rosters", "UPDATE"),
+        ("rosters", "DELETE"),
+        ("skills", "INSERT"),
+        ("skills", "DELETE"),
         ("positions", "INSERT"),
         ("positions", "UPDATE"),
         ("rule_versions", "INSERT"),
@@ -373,6 +400,12 @@ def test_the_web_process_may_write_what_people_do_and_nothing_else(filled: Runni
         "DELETE FROM alerts",
         "UPDATE mutes SET ends_at = now() + interval '1 year'",
         "DELETE FROM mutes",
+        "UPDATE incident_steps SET reason = 'another'",
+        "DELETE FROM incident_steps",
+        "DELETE FROM incident_signals",
+        "UPDATE modes SET reason = 'another'",
+        "DELETE FROM modes",
+        "UPDATE mode_steps SET reason = 'another'",
         "UPDATE incident_levels SET reason = 'another'",
         "UPDATE reports SET words = 'another'",
         "DELETE FROM incidents",
@@ -411,6 +444,23 @@ def test_a_county_can_neither_change_anothers_ticket_nor_push_its_own_over_the_b
     ):
         with pytest.raises(ProgrammingError, match="row-level security"), scoped(web, a) as connection:
             connection.execute(text(statement), {"b": b})
+
+
+def test_a_township_reads_that_its_county_is_at_war_and_can_write_nothing_of_it(
+    filled: RunningCity, web: Engine
+) -> None:
+    township = filled.small.region("321302001").scope
+    with scoped(web, township) as connection:
+        assert connection.execute(text("SELECT region FROM modes")).scalars().all() == [A]
+        assert connection.execute(text("SELECT count(*) FROM event_log WHERE kind = 'mode'")).scalar_one() == 1
+    for statement in (
+        "UPDATE modes SET ends_at = ends_at + interval '1 day'",
+        "INSERT INTO mode_steps (mode, version, move, at, ends_at) SELECT id, 9, 'ended', now(), now() FROM modes",
+        "INSERT INTO event_log (kind, id, version, region, before, after, data)"
+        f" VALUES ('mode', 'n', 1, 'r', '{{}}', ARRAY['{CITY}/{A}/'], '{{}}')",
+    ):
+        with pytest.raises(ProgrammingError, match="row-level security"), scoped(web, township) as connection:
+            connection.execute(text(statement))
 
 
 def test_a_stranger_to_the_tables_cannot_even_connect(filled: RunningCity) -> None:

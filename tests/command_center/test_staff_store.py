@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Engine
 
-from command_center import staff_store
+from command_center import schedule, staff_store
 from command_center.staff_store import Roster
 from config.database import scoped, web_engine
 from tests.running_city import RunningCity
@@ -211,3 +213,181 @@ def test_a_shift_that_cannot_be_is_refused_with_its_reason(running: RunningCity)
         assert reason in answer.json["detail"]
     assert running.console(IN_A).post("/api/v1/rosters", rostered(f"u-{IN_A}")).status == 403
     assert running.rows("SELECT count(*) FROM rosters") == [(0,)]
+
+
+def test_a_second_shift_at_the_same_time_is_refused_and_the_first_one_named(running: RunningCity) -> None:
+    now = datetime.now(UTC)
+    first = running.console(A).post("/api/v1/rosters", rostered(f"u-{TOWN}"))
+    refused = running.console(A).post("/api/v1/rosters", rostered(f"u-{TOWN}"))
+    assert (refused.status, refused.json["title"]) == (409, "Shifts overlap")
+    assert first.json["id"] in refused.json["detail"]
+    assert refused.json["shift"] == {n: first.json[n] for n in ("id", "region", "org", "starts_at", "ends_at")}
+    after = {"starts_at": first.json["ends_at"], "ends_at": (now + timedelta(hours=16)).isoformat()}
+    assert running.console(A).post("/api/v1/rosters", rostered(f"u-{TOWN}", **after)).status == 201
+
+
+def test_of_two_who_put_somebody_on_duty_at_once_the_second_waits_and_is_refused(running: RunningCity) -> None:
+    desk, now = running.small.region(TOWN), datetime.now(UTC)
+    times = now, now + timedelta(hours=8)
+
+    def made() -> Roster:
+        return Roster(uuid4(), identity(running, TOWN), desk.code, desk.scope, None, *times, "u-test")
+
+    def second() -> None:
+        with running.engine.begin() as connection:
+            staff_store.add_roster(connection, made())
+
+    with ThreadPoolExecutor(1) as pool:
+        with running.engine.begin() as connection:
+            staff_store.add_roster(connection, made())
+            waiting = pool.submit(second)
+            # What is not committed yet nobody else sees: only waiting finds it.
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.5)
+        with pytest.raises(staff_store.ShiftsOverlap):
+            waiting.result(timeout=10)
+
+
+def test_a_running_shift_ends_now_and_a_coming_one_is_withdrawn(running: RunningCity) -> None:
+    now, console = datetime.now(UTC), running.console(A)
+    running_one = console.post(
+        "/api/v1/rosters", rostered(f"u-{TOWN}", starts_at=(now - timedelta(hours=1)).isoformat())
+    )
+    coming = {"starts_at": (now + timedelta(days=1)).isoformat(), "ends_at": (now + timedelta(days=2)).isoformat()}
+    coming_one = console.post("/api/v1/rosters", rostered(f"u-{TOWN}", **coming))
+    assert [answer.json["state"] for answer in (running_one, coming_one)] == ["running", "to_come"]
+    key = {"Idempotency-Key": str(uuid4())}
+    ended = [console.post(f"/api/v1/rosters/{running_one.json['id']}/end", {}, key) for _ in range(2)]
+    assert [(answer.status, answer.json["state"]) for answer in ended] == [(200, "over"), (200, "over")]
+    assert datetime.fromisoformat(ended[0].json["ends_at"]) < now + timedelta(minutes=1)
+    assert duty(running, TOWN) == []
+    again = console.post(f"/api/v1/rosters/{running_one.json['id']}/end", {})
+    assert (again.status, again.json["title"]) == (409, "Shift is over")
+    assert console.post(f"/api/v1/rosters/{coming_one.json['id']}/end", {}).json["state"] == "withdrawn"
+    assert running.rows("SELECT count(*) FROM rosters") == [(1,)]
+
+
+def test_a_shift_is_ended_by_desks_above_its_person_only(running: RunningCity) -> None:
+    shift(running, IN_A)
+    [(own,)] = running.rows("SELECT id FROM rosters")
+    assert running.console(B).post(f"/api/v1/rosters/{own}/end", {}).status == 404
+    assert running.console(IN_A).post(f"/api/v1/rosters/{own}/end", {}).status == 403
+    running.rows("DELETE FROM rosters")
+    shift(running, A, TOWN)
+    [(lent,)] = running.rows("SELECT id FROM rosters")
+    assert running.console(TOWN).post(f"/api/v1/rosters/{lent}/end", {}).status == 403
+    assert running.console(A).post(f"/api/v1/rosters/{lent}/end", {}).status == 200
+
+
+def test_shifts_that_touch_a_span_are_listed(running: RunningCity) -> None:
+    shift(running, TOWN, days=(-3, -1))
+    shift(running, A, days=(1, 3))
+    now = datetime.now(UTC)
+
+    def listed(**span: int) -> list[str]:
+        query = urlencode({name: (now + timedelta(days=days)).isoformat() for name, days in span.items()})
+        return [one["account"] for one in running.console(CITY).get(f"/api/v1/rosters?{query}").json["items"]]
+
+    assert listed(starts_before=0, ends_after=-2) == [f"u-{TOWN}"]
+    assert listed(starts_before=0, ends_after=0) == []
+    assert listed(ends_after=0) == [f"u-{A}"]
+
+
+def staff(running: RunningCity, code: str, query: str = "") -> dict[str, Any]:
+    answer = running.console(code).get(f"/api/v1/staff{query}")
+    assert answer.status == 200, answer.content
+    return {one["account"]: one for one in answer.json["items"]}
+
+
+def test_the_people_of_a_desk_are_told_with_their_duty_skills_load_and_the_age_of_their_position(
+    running: RunningCity,
+) -> None:
+    shift(running, IN_A)
+    running.console(IN_A).ask("PUT", "/api/v1/positions", {"lng": 118.0, "lat": 34.0})
+    assert (
+        running.console(VILLAGE).ask("PUT", f"/api/v1/staff/u-{IN_A}/skills", {"skills": ["gas", "flood"]}).status
+        == 200
+    )
+    opened = running.open_ticket(matter="of somebody")
+    running.rows("UPDATE tickets SET assignee = :name WHERE id = :id", name=f"u-{IN_A}", id=opened)
+    found = staff(running, VILLAGE)
+    assert list(found) == [f"u-{VILLAGE}", *(f"u-{VILLAGE}{n:03d}" for n in range(1, 5))]
+    own = found[f"u-{IN_A}"]
+    assert (own["on_duty"]["region"], own["skills"], own["open_tickets"], own["yours"]) == (
+        IN_A,
+        ["flood", "gas"],
+        1,
+        True,
+    )
+    assert own["position_at"] is not None
+    assert not {"lng", "lat"} & own.keys()
+    off = found[f"u-{VILLAGE}"]
+    assert (off["on_duty"], off["skills"], off["open_tickets"], off["position_at"]) == (None, [], 0, None)
+
+
+def test_people_are_told_within_one_s_region_only_and_in_pages(running: RunningCity) -> None:
+    assert {one["region"][:6] for one in staff(running, B).values()} == {B}
+    assert staff(running, B, f"?region={A}") == staff(running, B, "?region=nowhere") == {}
+    assert list(staff(running, CITY, f"?region={VILLAGE}")) == list(staff(running, VILLAGE))
+    first = running.console(A).get("/api/v1/staff?limit=2").json
+    second = running.console(A).get(f"/api/v1/staff?limit=2&cursor={first['next']}").json
+    assert [one["account"] for one in (*first["items"], *second["items"])] == list(staff(running, A))[:4]
+
+
+def test_who_is_lent_to_a_desk_is_among_its_people_but_not_theirs_to_change(running: RunningCity) -> None:
+    assert f"u-{A}" not in staff(running, TOWN)
+    shift(running, A, TOWN, org="gas_company")
+    lent = staff(running, TOWN)[f"u-{A}"]
+    assert (lent["on_duty"]["org"], lent["yours"]) == ("gas_company", False)
+    assert running.console(TOWN).ask("PUT", f"/api/v1/staff/u-{A}/skills", {"skills": []}).status == 404
+
+
+def test_only_skills_that_a_rule_asks_for_are_taken_and_a_grid_account_states_none(running: RunningCity) -> None:
+    path = f"/api/v1/staff/u-{IN_A}/skills"
+    unknown = running.console(A).ask("PUT", path, {"skills": ["juggling"]})
+    assert (unknown.status, unknown.json["title"]) == (422, "Skills not taken")
+    assert "juggling" in unknown.json["detail"]
+    assert "gas" in unknown.json["detail"]
+    assert running.console(IN_A).ask("PUT", path, {"skills": ["gas"]}).status == 403
+    assert running.console(B).ask("PUT", path, {"skills": ["gas"]}).status == 404
+    assert running.rows("SELECT count(*) FROM skills") == [(0,)]
+    # A skill that was dropped from the rules stays until somebody takes it away.
+    with running.engine.begin() as connection:
+        staff_store.set_skills(connection, identity(running, IN_A), ["juggling"])
+    assert running.console(A).ask("PUT", path, {"skills": ["juggling", "gas"]}).json["skills"] == ["gas", "juggling"]
+    assert running.console(A).ask("PUT", path, {"skills": []}).json["skills"] == []
+
+
+def test_the_routing_rules_are_told_in_order_with_what_they_ask_for(running: RunningCity) -> None:
+    found, table = running.console(IN_A).get("/api/v1/routing").json, running.city.dispatch.routing
+    assert [rule["id"] for rule in found["items"]] == [rule.id for rule in table.rules]
+    first = found["items"][0]
+    assert (first["to"]["org"], first["effective_from"], first["in_force"]) == ("gas_company", "2026-01-01", True)
+    assert first["source"]["confidence"] == "unverified"
+    assert {"gas", "flood"} <= set(found["skills"])
+    assert found["tier_by_severity"]["4"] == "city"
+    assert {own["code"] for own in found["organisations"]} == set(table.organisations)
+
+
+def test_findings_of_the_auditor_are_told_newest_first_to_those_who_see_the_ticket(running: RunningCity) -> None:
+    opened = {code: running.open_ticket(code) for code in (IN_A, IN_B)}
+    now = datetime.now(UTC)
+    for n, (code, what) in enumerate([(IN_A, "rows"), (IN_B, "nobody"), (IN_A, "no_deadline")]):
+        running.rows(
+            "INSERT INTO deadline_findings (ticket, found_at, what, missing, stray) VALUES (:t, :at, :what, '{accept}', '{}')",
+            t=opened[code],
+            at=now + timedelta(seconds=n),
+            what=what,
+        )
+
+    def told(code: str, query: str = "") -> list[str]:
+        return [one["what"] for one in running.console(code).get(f"/api/v1/deadline-findings{query}").json["items"]]
+
+    assert told(CITY) == ["no_deadline", "nobody", "rows"]
+    assert told(A) == ["no_deadline", "rows"]
+    assert told(CITY, "?what=nobody") == ["nobody"]
+    page = running.console(CITY).get("/api/v1/deadline-findings?limit=2").json
+    assert told(CITY, f"?cursor={page['next']}") == ["rows"]
+    newest = page["items"][0]
+    assert (newest["ticket"], newest["missing"], newest["closed"]) == (str(opened[IN_A]), ["accept"], False)
+    assert page["every_s"] == schedule._AUDIT_S

@@ -17,7 +17,7 @@ from command_center.schedule import fire_deadlines
 from command_center.ticket import store
 from command_center.ticket.deadline import deadlines_of
 from command_center.ticket.decide import offers
-from command_center.ticket.ticket import Actor, Cause, Move, Ticket, audience, fold
+from command_center.ticket.ticket import Actor, Cause, Move, Status, Ticket, audience, fold
 from tests.console import Answer
 from tests.running_city import RunningCity, desks
 from tests.small_city import CITY, COUNTIES, cell_code
@@ -178,7 +178,7 @@ def test_of_merged_tickets_both_are_told_and_a_split_brings_the_follower_back(ru
     assert (running.ticket(master)["merged"], running.ticket(master)["version"]) == ([str(follower)], 2)
     assert told(running, follower)[-1] == 2
     assert told(running, master)[-1] == 2
-    assert (rows(running, follower), incident_status(running, follower)) == ({}, "closed")
+    assert (rows(running, follower), incident_status(running, follower)) == ({}, "merged")
     refused(running, VILLAGE, master, "merge", 409, to=str(follower))
     split = running.move(VILLAGE, follower, "split", reason="不是同一处")
     assert (split["status"], split["merged_into"], split["closed_at"]) == ("filed", None, None)
@@ -357,5 +357,7 @@ def everything_agrees(running: RunningCity) -> None:
         assert ticket.ended or deadlines_of(ticket)
         grants = running.rows("SELECT scope FROM object_grants WHERE object = :of", of=identity)
         assert {row.scope for row in grants} == set(audience(ticket)[1:])
-        assert incident_status(running, identity) == ("closed" if ticket.ended else "open")
+        assert incident_status(running, identity) == (
+            "merged" if ticket.status is Status.MERGED else "closed" if ticket.ended else "open"
+        )
         assert told(running, identity)[-1] == ticket.version

@@ -37,6 +37,14 @@ EVERY_KIND = (
     WindowRule(**fields_of("mean", "water_depth", [(1, 1.0)], 0.75), statistic="mean", over_s=6, gap="hold"),
     RateRule(**fields_of("rate", "water_depth", [(1, 900.0)], 0.75), over_s=6, gap="hold"),
     DeviationRule(**fields_of("odd", "noise", [(1, 3.0)], 1.0), least_days=1, least_spread=0.5, gap="hold"),
+    DeviationRule(
+        **fields_of("rare", "noise", [(1, 1.5)], 1.0),
+        pattern="learnt",
+        least_days=1,
+        least_spread=0.5,
+        gap="fire",
+        gap_after_s=9,
+    ),
     DifferenceRule(
         **fields_of("drop", "water_depth", [(1, 1.0)], 0.5),
         pairs=(Pair("gauge-1", "gauge-2"), Pair("gauge-2", "gauge-1")),

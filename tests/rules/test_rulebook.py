@@ -55,7 +55,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "rate": LADDER | {"over_s": 600},
     "window": LADDER | {"statistic": "mean", "over_s": 600},
     "exceedance": LADDER | {"limit": 5, "mean_s": 900},
-    "deviation": LADDER | {"least_spread": 0.1},
+    "deviation": LADDER | {"least_spread": 0.1, "pattern": "learnt"},
     "difference": LADDER | {"pairs": [{"a": "one", "b": "other"}]},
     "area": LADDER | {"inside": "lake", "levels": [{"severity": 2, "at": 1, "action": ACTION}], "clear": 0.5},
     "combination": {
@@ -311,6 +311,7 @@ KIND_FAULTS: list[tuple[str, tuple[str | int, ...], Any, str]] = [
     ("deviation", ("gap",), GONE, "gap is missing"),
     ("deviation", ("least_spread",), 0, "least_spread"),
     ("deviation", ("direction",), "below", "direction is above here"),
+    ("deviation", ("clear",), 0, "a learnt score is 0 at least"),
     ("difference", ("pairs",), [], "pairs is empty"),
     ("difference", ("pairs",), [{"a": "x", "b": "x"}], "x is compared with itself"),
     ("difference", ("pairs",), [{"a": "x", "b": "y"}, {"a": "x", "b": "z"}], "x begins a pair already"),

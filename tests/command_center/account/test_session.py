@@ -40,6 +40,7 @@ def test_who_logs_in_is_told_who_he_is_and_where(running: RunningCity) -> None:
             "region_name": f"县区{A}",
         },
         "city": {"code": CITY, "name": "宿迁市", "time_zone": "Asia/Shanghai"},
+        "modes": [],
     }
     assert running.console(A).get(SESSION).json == answer.json
 

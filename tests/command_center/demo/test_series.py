@@ -53,6 +53,7 @@ RAISED = {
     "pipe-burst": {"pressure-drop": 3, "pressure-pair": 3, "water-pressure-low": 2},
     "hazmat": {"hazmat-forbidden-area": 3, "hazmat-speed-elsewhere": 2},
 }
+RAISED["great-storm"] = RAISED["storm"]
 
 
 def _play(scenario: Scenario, sensors: tuple[Sensor, ...]) -> dict[tuple[str, str], list[float]]:
@@ -139,7 +140,9 @@ def test_a_scenario_raises_its_rules_and_no_others(catalogue: DemoCatalogue, nam
     turns = {
         s.id: [START + at for at in range(0, int(DURATION_S), 5 if s.id in scenario.lag_s else 60)] for s in sensors
     }
-    assert grades(played(sensors, turns, scenario)) == RAISED[name]
+    alerts = played(sensors, turns, scenario)
+    assert grades(alerts) == RAISED[name]
+    assert (len(alerts) >= 300) is (name == "great-storm")
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))

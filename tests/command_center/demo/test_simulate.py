@@ -241,6 +241,24 @@ def test_it_waits_for_a_broker_that_is_away_and_comes_back_by_itself(broker: Bro
         second.close()
 
 
+def test_what_a_full_queue_drops_is_counted_as_left_out(
+    broker: Broker, listener: Listener, catalogue: DemoCatalogue
+) -> None:
+    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+    client.max_inflight_messages_set(1)
+    client.max_queued_messages_set(1)
+    client.connect_async("127.0.0.1", broker.port)
+    scenario = make_scenario("everyday", catalogue.sensors, time.time())
+    player = Player(scenario, catalogue.sensors[:500], _quantities(), client)
+    player.start()
+    _until(client.is_connected, "the simulator is connected")
+    player.play(scenario.started_at + 15)
+    assert player.missed > 0
+    _until(lambda: len(listener.readings()) >= player.sent, "all that was sent is heard")
+    player.close()
+    assert len(listener.readings()) == player.sent
+
+
 def test_it_ends_at_once_with_and_without_a_broker(broker: Broker, catalogue: DemoCatalogue) -> None:
     for away in (False, True):
         if away:

@@ -8,7 +8,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from command_center.incident.incident import Incident, event_of, following, joined, opened, shown
+from command_center.incident.incident import Incident, absorbed, event_of, following, joined, merged, opened, shown
 from tests.command_center.ticket.opened import CELL, INCIDENT, NOW, TREE, alert
 
 TICKET = UUID(int=9)
@@ -30,6 +30,17 @@ def test_a_graver_signal_gives_severity_and_title() -> None:
     assert (one.severity, one.title, one.title_en) == (4, "积水 4", "Flood 4")
     assert (one.signals, one.version, one.last_signal_at) == (2, 2, NOW + timedelta(minutes=1))
     assert one.opened_at == NOW
+
+
+def test_of_two_incidents_that_are_one_the_survivor_has_all_signals_and_the_gravest_title() -> None:
+    one, grave = incident(2), opened(alert(4), UUID(int=5), UUID(int=6), 13, NOW + timedelta(minutes=1))
+    after, gone = absorbed(one, grave), merged(grave, one.id)
+    assert (after.id, after.signals, after.severity, after.title, after.version) == (INCIDENT, 2, 4, "积水 4", 2)
+    assert after.last_signal_at == grave.last_signal_at
+    assert (gone.status, gone.merged_into, gone.signals, gone.version) == ("merged", INCIDENT, 0, 2)
+    assert shown(gone)["merged_into"] == str(INCIDENT)
+    kept = absorbed(one, grave, raises=False)
+    assert (kept.severity, kept.title, kept.signals) == (2, "积水 2", 2)
 
 
 def test_a_lesser_or_equal_signal_changes_neither_severity_nor_title() -> None:

@@ -111,7 +111,7 @@ def by_itself(one: Ticket, now: datetime) -> tuple[Ticket, list[Move]]:
 
 # What a holder (H), a desk above (A), a helper (P) and the system (S) may do from each status: written out once more, so that
 # the table cannot drift unseen.
-_DESK = "dispatch:H return:H hand_up:H merge:HA ask_extension:H ask_suspension:H grant:A refuse:A"
+_DESK = "dispatch:H return:H hand_up:H merge:HAS ask_extension:H ask_suspension:H grant:A refuse:A"
 _WAITING = f"{_DESK} accept:H self_handle:H"
 _ALWAYS = "force_close:A raise:S grave:S absorb:S release:S recount:S report_lapse:S report_up:HA report_final:HA"
 _HELP = "help_accept:P help_done:P help_decline:P help_lapse:S"
@@ -123,10 +123,10 @@ MAY = {
     "dispatched": f"{_RUNNING} {_WAITING}",
     "returned": f"{_RUNNING} {_WAITING}",
     "accepted": f"{_RUNNING} {_DESK} finish:H assist:H",
-    "arbitrating": f"{_RUNNING} arbitrate:H",
-    "suspended": f"{_ALWAYS} resume:HAS",
-    "handled": f"{_RUNNING} check:A rework:A close:A",
-    "checking": f"{_RUNNING} checked:H",
+    "arbitrating": f"{_RUNNING} arbitrate:H merge:S",
+    "suspended": f"{_ALWAYS} resume:HAS merge:S",
+    "handled": f"{_RUNNING} check:A rework:A close:A merge:S",
+    "checking": f"{_RUNNING} checked:H merge:S",
     "closed": "evaluate:A reopen:A appeal:H grant:A refuse:A",
     "evaluated": "reopen:A appeal:H grant:A refuse:A",
     "void": "reopen:A",

@@ -1,0 +1,183 @@
+"""``/api/v1/sensors/{id}/forecast``: what a sensor's next six hours are expected to be, and when a threshold is reached."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, Field
+from sqlalchemy import Connection, text
+
+from command_center.api.asking import account, now, server, sight
+from gis.region import covers
+from ingest.reading import AHEAD, OUT_OF_RANGE
+from ingest.sensor import Quantity, Sensor
+from rules import forecast
+from rules.forecast import Forecast
+
+Numbers = npt.NDArray[Any]
+
+blueprint = APIBlueprint("forecasts", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="sources")])
+
+RAIN = "rain_1h"
+_LEVELS = frozenset({"water_depth", "river_level"})
+_NEAR_DEGREES = 0.1  # about 10 km: a rain gauge further away says little about a level
+_DOUBTFUL = OUT_OF_RANGE | AHEAD
+
+# Hours are counted back from now. Late readings count: they are what was.
+_HOURLY = text(
+    "SELECT sensor, quantity, floor(extract(epoch FROM :now - at) / 3600)::int AS back, avg(value) AS mean,"
+    " max(at) AS newest_at, (array_agg(value ORDER BY at DESC))[1] AS newest FROM readings"
+    " WHERE ((sensor = :sensor AND quantity = :quantity) OR (sensor = :gauge AND quantity = :rain))"
+    " AND received_at > :since AND at > :since AND at <= :now AND flags & :doubtful = 0 GROUP BY 1, 2, 3"
+)
+
+
+class NoSuchSensor(LookupError):
+    """There is no such sensor, or it is not the asker's to see."""
+
+
+class NotMeasured(ValueError):
+    """The sensor does not measure this quantity."""
+
+
+class SensorPath(BaseModel):
+    """One sensor."""
+
+    id: str
+
+
+class ForecastQuery(BaseModel):
+    """Of what, and which threshold to look out for."""
+
+    quantity: str | None = Field(None, description="the sensor's first when it is missing")
+    threshold: float | None = Field(None, allow_inf_nan=False, description="in the quantity's unit")
+    direction: Literal["above", "below"] = Field("above", description="from which side the threshold counts")
+
+
+@blueprint.get("/sensors/<id>/forecast", summary="The next six hours of a sensor")
+def get_forecast(path: SensorPath, query: ForecastQuery) -> dict[str, Any]:
+    """From its readings of the last 28 days. ``items`` is empty where they do not suffice, and ``reason`` says why."""
+    sensor, moment = _sensor(path.id), now()
+    quantity = _quantity(sensor, query.quantity)
+    gauge = _gauge(sensor) if quantity.name in _LEVELS else None
+    with sight() as connection:
+        hours = _hourly(connection, sensor, quantity, gauge, moment)
+    own = [row for row in hours if (row.sensor, row.quantity) == (sensor.n, quantity.n)]
+    beside = [row for row in hours if (row.sensor, row.quantity) != (sensor.n, quantity.n)]
+    history, rain = _history(own), _history(beside)
+    latest = min(own, key=lambda row: row.back, default=None)
+    body: dict[str, Any] = {
+        "sensor": sensor.id,
+        "quantity": quantity.name,
+        "unit": quantity.unit,
+        "now": moment.isoformat(),
+        "rain_gauge": None if gauge is None or np.isnan(rain).all() else gauge.id,
+        "latest": None if latest is None else {"value": latest.newest, "at": latest.newest_at.isoformat()},
+        "age_s": None if latest is None else round((moment - latest.newest_at).total_seconds(), 3),
+        "known_hours": forecast.known_hours(history),
+        "coverage": forecast.COVERAGE,
+    }
+    reason = _reason(history)
+    if reason is not None or latest is None:
+        return body | {"items": [], "reason": reason, "exceedance": None}
+    ahead = forecast.ahead(history[None], rain[None])
+    said = forecast.forecasts(ahead, 0, moment, quantity.low, quantity.high)
+    reached = None
+    if query.threshold is not None:
+        above = query.direction == "above"
+        found = forecast.exceedance(said, latest.newest, query.threshold, quantity.symbol, above=above)
+        reached = {name: getattr(found, name) for name in found.__slots__}
+    return body | {"items": [_shown(one) for one in said], "reason": None, "exceedance": reached}
+
+
+def _sensor(name: str) -> Sensor:
+    """A sensor of the account's subtree. Raises NoSuchSensor."""
+    sensor = server().catalogue.sensors.get(name)
+    if sensor is None or not covers(account().scope, sensor.scope):
+        raise NoSuchSensor(f"there is no sensor {name[:64]!r}")
+    return sensor
+
+
+def _quantity(sensor: Sensor, name: str | None) -> Quantity:
+    """Raises NotMeasured."""
+    chosen = name if name is not None else next(iter(sensor.quantities), "")
+    quantity = server().catalogue.quantities.get(chosen) if chosen in sensor.quantities else None
+    if quantity is None:
+        measured = ", ".join(sensor.quantities) or "nothing"
+        raise NotMeasured(f"sensor {sensor.id} does not measure {chosen[:64]!r} but {measured}")
+    return quantity
+
+
+def _gauge(sensor: Sensor) -> Sensor | None:
+    """The nearest rain gauge that the account may see."""
+    if sensor.lng is None or sensor.lat is None:
+        return None
+    scope, near = account().scope, []
+    for other in server().catalogue.sensors.values():
+        if RAIN in other.quantities and other.lng is not None and other.lat is not None and covers(scope, other.scope):
+            away = float(np.hypot((other.lng - sensor.lng) * np.cos(np.radians(sensor.lat)), other.lat - sensor.lat))
+            near.append((away, other.id, other))
+    nearest = min(near, default=None, key=lambda one: one[:2])
+    return None if nearest is None or nearest[0] > _NEAR_DEGREES else nearest[2]
+
+
+def _hourly(
+    connection: Connection, sensor: Sensor, quantity: Quantity, gauge: Sensor | None, moment: datetime
+) -> list[Any]:
+    rain = server().catalogue.quantities.get(RAIN)
+    values = {
+        "sensor": sensor.n,
+        "quantity": quantity.n,
+        "gauge": -1 if gauge is None else gauge.n,
+        "rain": -1 if rain is None else rain.n,
+        "since": moment - timedelta(hours=forecast.HISTORY),
+        "now": moment,
+        "doubtful": _DOUBTFUL,
+    }
+    return list(connection.execute(_HOURLY, values))
+
+
+def _history(hours: list[Any]) -> Numbers:
+    """Hourly means of one source, the last hour last."""
+    found = np.full(forecast.HISTORY, np.nan)
+    for row in hours:
+        if row.back < forecast.HISTORY:
+            found[forecast.HISTORY - 1 - row.back] = row.mean
+    return found
+
+
+def _reason(history: Numbers) -> dict[str, str] | None:
+    """Why nothing can be said."""
+    known = forecast.known_hours(history)
+    if known < forecast.LEAST:
+        zh = f"历史数据不足：近 28 天只有 {known} 小时有读数，至少需要 {forecast.LEAST} 小时"
+        en = (
+            f"not enough history: {known} hours with readings in the last 28 days, at least {forecast.LEAST} are needed"
+        )
+        return {"kind": "not_enough_history", "zh": zh, "en": en}
+    if forecast.is_silent(history):
+        hours = forecast.CARRIED + 1
+        return {
+            "kind": "silent",
+            "zh": f"近 {hours} 小时没有读数，无法预测",
+            "en": f"no readings in the last {hours} hours to go by",
+        }
+    return None
+
+
+def _shown(one: Forecast) -> dict[str, Any]:
+    return {
+        "at": one.at.isoformat(),
+        "horizon_h": one.horizon_h,
+        "value": one.value,
+        "low": one.low,
+        "high": one.high,
+        "leading": one.leading,
+        "share": round(one.share, 3),
+        "zh": one.zh,
+        "en": one.en,
+    }
