@@ -151,7 +151,8 @@ def _recover(connection: Connection, city: City, memory: Memory, worker: str) ->
         memory.taken_in_to -= REBUILT_S * 1_000_000
     since = moment(memory.taken_in_to)
     events = stored_camera_events(connection, since)
-    for part in ingest_store.stored_readings(connection, since, _ENDLESS):
+    # Few at a time: the server ends a transaction that thinks for seconds between two of its statements.
+    for part in ingest_store.stored_readings(connection, since, _ENDLESS, rows=2_000):
         known = part.readings.received_at.view("i8") == memory.taken_in_to
         known &= np.isin(part.readings.key, sorted(memory.keys_then))
         located = LocatedBatch(part.readings, part.cell, part.lng, part.lat, city.cells.places).take(~known)
@@ -198,10 +199,12 @@ def advance(
     plain = [m for m in messages if not _is_raw(m)]
     decoded = decode(plain, city.catalogue, memory.decode, partial(implausible, index=city.cells.index))
     camera_events, camera_rejections, ignored = video_decode.decode(pictures, city.cameras_by_name)
+    batch = _without_stored(engine, decoded)
+    # What takes long is done before the transaction: one that waits for it is ended by the server, and on a busy machine
+    # would be ended again each time it is tried.
+    located = locate(batch, city.home, city.cells)
+    found, shadow = _judge_both(located, camera_events, city, memory, round(now * 1e6))
     with engine.begin() as connection:
-        batch = _without_stored(connection, decoded)
-        located = locate(batch, city.home, city.cells)
-        found, shadow = _judge_both(located, camera_events, city, memory, round(now * 1e6))
         ingest_store.save_readings(connection, located.readings, located.cell)
         ingest_store.save_positions(connection, located.readings, located.lng, located.lat)
         save_camera_events(connection, camera_events, dict(city.cameras))
@@ -301,9 +304,12 @@ def _is_raw(message: Message) -> bool:
     return parts is not None and parts[2].startswith("raw/")
 
 
-def _without_stored(connection: Connection, decoded: Decoded) -> ReadingBatch:
+def _without_stored(engine: Engine, decoded: Decoded) -> ReadingBatch:
     """The batch without what an earlier transaction stored longer ago than memory reaches."""
-    stored = ingest_store.stored_keys(connection, decoded.doubts)
+    if not decoded.doubts:
+        return decoded.batch
+    with engine.connect() as connection:
+        stored = ingest_store.stored_keys(connection, decoded.doubts)
     if not stored:
         return decoded.batch
     return decoded.batch.take(~np.isin(decoded.batch.key, np.array(sorted(stored), dtype="i8")))

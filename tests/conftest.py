@@ -49,11 +49,16 @@ def cluster(var_folder: Path) -> Iterator[Cluster]:
         yield running
 
 
-@pytest.fixture(scope="session")
-def broker(var_folder: Path) -> Iterator[Broker]:
-    """A private Mosquitto with the accounts ``worker`` and ``gateway``; the gateway may publish all below cc/v1."""
+@pytest.fixture(scope="module")
+def broker(var_folder: Path, request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """A private Mosquitto with the accounts ``worker`` and ``gateway``; the gateway may publish all below cc/v1.
+
+    A module has its own: a broker keeps every message for all workers that ever came, and saves all it keeps at each change,
+    so that one with the sessions of a dozen other tests takes minutes for a storm.
+    """
+    folder = var_folder / request.module.__name__.replace(".", "-")
     gateway = BrokerAccount("gateway", "gateway-of-the-tests", write=("cc/v1/#",), read=("cc/v1/+/+/ack",))
-    with private_broker.running(var_folder, [private_broker.worker_account(var_folder), gateway]) as running:
+    with private_broker.running(folder, [private_broker.worker_account(folder), gateway]) as running:
         yield running
 
 
