@@ -193,7 +193,8 @@ def advance(
 ) -> Outcome:
     """Take a batch through the whole path and commit it. A memory that is ``spoilt`` afterwards has to be made again.
 
-    ``checkpoint`` is told ``before_commit`` and ``after_commit``: where a test kills the process.
+    ``checkpoint`` is told ``before_insert``, ``after_insert``, ``before_commit`` and ``after_commit``: where a test kills the
+    process.
     """
     pictures = [m for m in messages if _is_raw(m)]
     plain = [m for m in messages if not _is_raw(m)]
@@ -205,11 +206,13 @@ def advance(
     located = locate(batch, city.home, city.cells)
     found, shadow = _judge_both(located, camera_events, city, memory, round(now * 1e6))
     with engine.begin() as connection:
+        checkpoint("before_insert")
         ingest_store.save_readings(connection, located.readings, located.cell)
         ingest_store.save_positions(connection, located.readings, located.lng, located.lat)
         save_camera_events(connection, camera_events, dict(city.cameras))
         _save_rejections(connection, plain, decoded.rejections, city)
         _save_rejections(connection, pictures, camera_rejections, city, without_persons)
+        checkpoint("after_insert")
         states = _states(batch, city, memory)
         events = _save_states(connection, states, city, memory)
         moment = datetime.fromtimestamp(now, UTC)

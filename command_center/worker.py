@@ -198,8 +198,11 @@ class Worker:
                 self._done(work.pop(), outcome)
 
     def _done(self, part: Sequence[Message], outcome: Outcome) -> None:
+        self.checkpoint("before_acknowledgement")
         self.inbox.acknowledge(part)
+        self.checkpoint("after_acknowledgement")
         self.inbox.publish(outcome.replies)
+        self.checkpoint("after_receipts")
         self.counts.update(outcome.counts)
         self.data_at = time.time()
 
@@ -210,7 +213,9 @@ class Worker:
 
     def _put_aside(self, messages: Sequence[Message], problem: Exception) -> Outcome:
         self.log.error("message put aside", topic=messages[0].topic[:200], problem=repr(problem)[:500])
+        self.checkpoint("before_put_aside")
         pipeline.put_aside(messages, NOT_STORED, f"{type(problem).__name__}: {problem}"[:500], self.city, self.engine)
+        self.checkpoint("after_put_aside")
         return Outcome([], Counter(messages=1, **{f"rejected_{NOT_STORED}": 1}))
 
     def _tick(self) -> None:
@@ -222,7 +227,9 @@ class Worker:
         if self.inbox.connected:
             self.counts.update(pipeline.advance_clock(self.city, self.memory, self.engine, now))
         if time.monotonic() - self.kept_at >= _SNAPSHOT_S or not self.kept_at:
+            self.checkpoint("before_snapshot")
             pipeline.keep(self.memory, self.city, self.engine, now, self.settings.worker_name)
+            self.checkpoint("after_snapshot")
             self.kept_at = time.monotonic()
         if self.inbox.connected:
             sensors = self.city.catalogue.sensors.values()
