@@ -87,7 +87,16 @@ class Worker:
         self.clock = StepWatch(now - time.monotonic())
         if self.memory.unread:
             self.log.warning("what the rules remembered is built up anew", problem=self.memory.unread[:200])
+        self._say_forgotten()
         self._say_city("worker ready")
+
+    def _say_forgotten(self) -> None:
+        """Rules that build up anew what they know say less than they could for a while."""
+        if forgotten := self.memory.rules.take_forgotten() + self.memory.shadow.take_forgotten():
+            self.counts["forgotten"] += forgotten
+            self.log.warning(
+                "some of what the rules remembered does not fit any more and is built up anew", parts=forgotten
+            )
 
     def _read_city(self) -> City:
         zone = ZoneInfo(self.settings.time_zone)
@@ -236,6 +245,7 @@ class Worker:
             gone = silent(sensors, self.memory.heard_at, self.memory.state, self.listening_since, now)
             changes = [StateChange(sensor, OFFLINE, heard) for sensor, heard in gone]
             pipeline.declare(changes, self.city, self.memory, self.engine)
+        self._say_forgotten()
         figures = {
             "broker": "connected" if self.inbox.connected else self.inbox.refused or "away",
             "counts": dict(self.counts),

@@ -15,6 +15,7 @@ def carried(memory: Memory, before: Slots, after: Slots) -> Memory:
     alerts stay open and end by the new rule.
     """
     found = unpack(pack(memory, before), after)
+    found.forgotten += memory.forgotten
     placed = {alert.id for alert in found.firing.values()}
     stand(after, found, [alert for alert in memory.firing.values() if alert.id not in placed])
     return found

@@ -226,7 +226,7 @@ def _check_deviation(rule: DeviationRule) -> None:
     if rule.direction == "below":
         raise Wrong(("direction",), "direction is above here: side says on which side of the usual")
     for path, _, clear in _ladders(rule):
-        if rule.pattern == "learnt" and clear is not None and clear <= 0:
+        if clear is not None and clear <= 0:
             raise Wrong((*path, "clear"), f"clear is {clear:g}: a learnt score is 0 at least, give more than that")
 
 

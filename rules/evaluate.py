@@ -480,7 +480,7 @@ class _Run:
         slots, memory = self.slots, self.memory
         rule, sensor, inputs = slots.rule_of(slot), slots.sensor_of(slot), slots.inputs.get(slot)
         quantities = () if inputs is None else inputs.quantities
-        found = make(rule, sensor, slots.zone, sensor.interval_s, quantities, self.situation.is_workday)
+        found = make(rule, sensor, slots.zone, sensor.interval_s, quantities)
         assert found is not None, "only kinds that compute come here"
         frozen = memory.sleeping.pop(slot, None)
         if frozen is not None:

@@ -168,6 +168,7 @@ def _laid(frozen: _Frozen, slots: Slots) -> Memory:
     memory.places = _moved(frozen.places, slot_now)
     memory.floor_us = _moved(frozen.floor_us, slot_now)
     memory.sleeping = _moved(frozen.statistics, slot_now)
+    memory.forgotten = _outgrown(frozen, slots, slot_now)
     _wake_learners(memory, slots)
     memory.held = {
         now: HoldBack(newest_us, by_receipt, count, [Held(*held) for held in waiting])
@@ -177,6 +178,13 @@ def _laid(frozen: _Frozen, slots: Slots) -> Memory:
     memory.camera_firing = {(a.rule, a.source.id, str(a.id)): a for a in frozen.camera_firing}
     memory.camera_ended = {UUID(identity): at_us for identity, at_us in frozen.camera_ended.items()}
     return memory
+
+
+def _outgrown(frozen: _Frozen, slots: Slots, slot_now: dict[int, int]) -> int:
+    """How many statistics there are of rules that still look at the sensor, and compute something else by now."""
+    rule, sensor = _read(frozen.slot_rule, "i4"), _read(frozen.slot_sensor, "i4")
+    gone = [at for at in frozen.statistics if slot_now[at] < 0]
+    return sum(bool(slots.find(frozen.rules[rule[at]][0], frozen.sensors[sensor[at]])) for at in gone)
 
 
 def _wake_learners(memory: Memory, slots: Slots) -> None:

@@ -57,6 +57,11 @@ class Memory:
         self.slots.listening(now_us)
         self.absences.listening_since_us = now_us
 
+    def take_forgotten(self) -> int:
+        """How much of what was remembered began anew since this was asked last."""
+        found, self.slots.forgotten = self.slots.forgotten, 0
+        return found
+
     def clock_stepped(self, delta_us: int) -> None:
         """The server's clock stepped by ``delta_us``: no timer runs early or late for it."""
         self.slots.clock_stepped(delta_us)

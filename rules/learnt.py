@@ -1,4 +1,4 @@
-"""What rules with ``pattern: learnt`` remember, and how they score readings: many sensors at a time, one reading of each.
+"""What rules of the kind ``deviation`` remember, and how they score readings: many sensors at a time, one reading of each.
 
 A slot's record is bounded: what rules.anomaly knows of its sensor, how many days it has learnt, and its last reading.
 """

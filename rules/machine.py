@@ -399,8 +399,6 @@ def _unit(rule: SensorRule, quantity: Quantity | None) -> str:
             return symbol
         case RateRule():
             return symbol + _PER.get(rule.per_s, f"/{rule.per_s:g} s")
-        case DeviationRule():
-            return "" if rule.pattern == "learnt" else "σ"
         case _:
             return ""
 
@@ -419,7 +417,7 @@ def _facts(rule: SensorRule) -> dict[str, Any]:
             why |= {"limit": rule.limit, "side": rule.side}
             if rule.mean_s is not None:
                 why["mean_s"] = rule.mean_s
-        case DeviationRule(pattern="learnt"):
+        case DeviationRule():
             why["statistic"] = "rarity"
         case AreaRule():
             why["inside"] = rule.inside

@@ -74,7 +74,7 @@ class Memory:
     camera_ended: dict[UUID, int] = field(default_factory=dict)
     sleeping: dict[int, Any] = field(default_factory=dict)
     forgotten: int = 0
-    """Statistics that could not be read, and began anew."""
+    """Statistics and records that began anew: they could not be read, or their rule computes something else by now."""
 
     @classmethod
     def quiet(cls, slots: Slots) -> Memory:

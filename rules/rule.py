@@ -177,17 +177,15 @@ class ExceedanceRule(LadderRule, frozen=True, kw_only=True, tag="exceedance", ta
 class DeviationRule(LadderRule, frozen=True, kw_only=True, tag="deviation", tag_field="kind"):
     """Statistic: how unusual a reading is for its own sensor; either side counts unless ``side`` names one.
 
-    ``pattern: learnt``: how rare it is by all that the sensor has reported (rules.anomaly), a score from 0 up, not known before
-    ``least_days`` of experience. The other patterns: its distance from the usual of that hour, in usual spreads, not known
-    before ``least_days`` of experience with that hour. ``least_spread``: spreads below it (in the quantity's unit) count as
-    it, so that a flat line is not thrown by a crumb.
+    That is how rare it is by all that the sensor has reported (rules.anomaly), a score from 0 up, not known before
+    ``least_days`` of experience. ``least_spread``: what lies closer together (in the quantity's unit) counts as that far apart,
+    so that a flat line is not thrown by a crumb.
     """
 
     quantity: Name
     side: Literal["above", "below", "either"] = "either"
     least_days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 7
     least_spread: Annotated[float, msgspec.Meta(gt=0)]
-    pattern: Literal["day", "workday", "week", "learnt"] = "workday"
 
 
 class Pair(Closed, frozen=True):

@@ -128,7 +128,7 @@ class Walk:
 
 @dataclass(frozen=True)
 class Learners:
-    """The slots that learn what is usual for their sensor (``pattern: learnt``), by row. ``row``: by slot, its row.
+    """The slots that learn what is usual for their sensor (rules of the kind ``deviation``), by row. ``row``: by slot, its row.
 
     By row: ``slot``; ``side``, the one that counts (above, below, either); ``least_days``; ``least_spread`` in the quantity's
     unit; ``first``, the score from which on a reason is wanted.
@@ -246,7 +246,7 @@ class Slots:
     @cached_property
     def learners(self) -> Learners:
         """The slots that learn what is usual for their sensor."""
-        learns = np.array([_learns(rule) for rule in self.rules], dtype=bool)
+        learns = np.array([isinstance(rule, DeviationRule) for rule in self.rules], dtype=bool)
         rule_of = np.array([ladder.rule for ladder in self.ladders], dtype="i8")[self.ladder[self.plain :]]
         slot = self.plain + np.flatnonzero(learns[rule_of]) if len(rule_of) else np.empty(0, dtype="i8")
         rules = [rule for found in slot.tolist() if isinstance(rule := self.rule_of(found), DeviationRule)]
@@ -596,10 +596,6 @@ def _made(index: int, rule: SensorRule, site: Site | None, gap_after_us: int) ->
         damping=rule.damping,
         when=None if rule.when == ALWAYS else rule.when,
     )
-
-
-def _learns(rule: SensorRule) -> bool:
-    return isinstance(rule, DeviationRule) and rule.pattern == "learnt"
 
 
 def _sites(rule: SensorRule) -> Mapping[str, Site]:

@@ -32,7 +32,6 @@ from rules.memory import Memory
 from rules.rule import DeviationRule, Evidence, Level, Words
 from rules.situation import Situation
 from rules.slots import lay_out
-from rules.statistic.deviation import Deviation
 
 Numbers = npt.NDArray[Any]
 
@@ -47,7 +46,6 @@ _RULE: Final = DeviationRule(
     title=_WORDS,
     source=Evidence("a benchmark", "unverified"),
     quantity="value",
-    pattern="learnt",
     least_days=1,
     least_spread=1e-9,
     levels=tuple(Level(severity, severity + 0.5, _WORDS) for severity in range(1, 5)),
@@ -111,9 +109,6 @@ def scored(series: Sequence[Series]) -> list[Figure]:
         "3 sigma of all before, fixed": points(*total_at(series, three, 3.0)),
         "sigmas of all before, best threshold": sweep(series, three).best[0],
         "windowed Gaussian": sweep(series, [windowed_gaussian(one) for one in series]).best[0],
-        "distance by hour of day (rule kind deviation, pattern day)": sweep(
-            series, [by_hour(one) for one in series]
-        ).best[0],
     }
     every = f"{len(series)} series, {windows} windows"
     return [
@@ -122,7 +117,7 @@ def scored(series: Sequence[Series]) -> list[Figure]:
         Figure(f"the same: told as shipped, threshold {Choice().least:g}", as_shipped, "points"),
         Figure("the same: held out, threshold and telling by the other categories", held_out(series, scores), "points"),
         Figure(
-            "the same: rule kind deviation, learnt, as it runs in the city",
+            "the same: rule kind deviation as it runs in the city",
             points(*total_at(series, alerts(series), 1.5)),
             "points",
         ),
@@ -245,15 +240,6 @@ def windowed_gaussian(series: Series, window: int = 6400, step: int = 100) -> Nu
             mean, spread = float(known.mean()), float(known.std()) or 1e-6
         found[place] = 1 - 0.5 * math.erfc(abs(value[place] - mean) / spread / math.sqrt(2))
     return found
-
-
-def by_hour(series: Series) -> Numbers:
-    """What the rule kind deviation computes, with what one would set for the sensor: two days, a tenth of its first spread."""
-    interval_s = float(np.median(np.diff(series.at_s)))
-    least_spread = max(float(series.value[: series.probation].std()) / 10, 1e-9)
-    statistic = Deviation("day", 0, 2, least_spread, interval_s, UTC, lambda _: True)
-    readings = zip(series.at_s.tolist(), series.value.tolist(), strict=True)
-    return np.array([statistic.take(at_s * 1_000_000, value) or 0.0 for at_s, value in readings])
 
 
 def calm(rng: np.random.Generator, sensors: int, readings: int) -> Figure:

@@ -104,9 +104,9 @@ export function whyFacts(
   for (const [name, value] of Object.entries({ ...why, ended: why.ended ?? why.ended_by })) {
     if (UNTOLD.has(name) || value === null || value === undefined || value === false || value === '') continue
     if ((name === 'for_s' || name === 'day_before') && value === 0) continue
-    // The statistic as it was raised, which an ended alert has left behind; of a deviation it is the reading that strayed.
+    // The statistic as it was raised, which an ended alert has left behind.
     if (name === 'value') {
-      if (typeof value === 'number' && value !== alert.value) tell(why.kind === 'deviation' ? 'reading' : 'raised', measured(rounded(value), unit, tongue))
+      if (typeof value === 'number' && value !== alert.value) tell('raised', measured(rounded(value), unit, tongue))
       continue
     }
     if (name === 'conditions' && Array.isArray(value)) {
@@ -128,7 +128,7 @@ export function whyFacts(
 }
 
 /** Members come in no order from the database; these are told first. */
-const TOLD_ORDER = ['value', 'rarity', 'last', 'raised', 'computed', 'conditions', 'span', 'since', 'for_s', 'before', 'after', 'seen', 'expected', 'usual', 'one_in', 'aspect', 'window', 'reading', 'mean', 'spread', 'limit', 'side', 'mean_s', 'count', 'events', 'a', 'b', 'gap']
+const TOLD_ORDER = ['value', 'rarity', 'last', 'raised', 'computed', 'conditions', 'span', 'since', 'for_s', 'before', 'after', 'seen', 'expected', 'usual', 'one_in', 'aspect', 'window', 'limit', 'side', 'mean_s', 'count', 'events', 'a', 'b', 'gap']
 
 interface Condition {
   quantity: string

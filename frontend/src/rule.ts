@@ -71,7 +71,6 @@ export interface Rule {
   side?: Direction | 'either'
   mean_s?: number | null
   least_days?: number
-  pattern?: 'day' | 'workday' | 'week' | 'learnt'
   pairs?: { a: string; b: string }[]
   apart_s?: number
   inside?: string

@@ -47,7 +47,7 @@ function levelsOf(rule: Rule, quantities: Record<string, Quantity>, tongue: Tong
   }
   const unit = levelUnit(rule, quantities[rule.quantity ?? '']?.unit ?? '')
   return rule.levels.map((level) => {
-    const value = rule.kind === 'absence' ? tongue.length(level.at) : rule.kind === 'deviation' ? strayed(rule, level.at, tongue) : measured(level.at, unit, tongue)
+    const value = rule.kind === 'absence' ? tongue.length(level.at) : rule.kind === 'deviation' ? strayed(level.at, tongue) : measured(level.at, unit, tongue)
     const said =
       rule.kind === 'area'
         ? t('rule.say.holds', { subject })
@@ -63,9 +63,9 @@ export function measured(value: number, unit: string, tongue: Pick<Tongue, 'numb
   return unit ? `${tongue.number(value)} ${unit}` : tongue.number(value)
 }
 
-/** How far from the usual: in spreads, or as a score of rarity. */
-function strayed(rule: Rule, count: number, { t, number }: Tongue): string {
-  return t(rule.pattern === 'learnt' ? 'rule.say.rarity' : 'rule.say.spreads', { count: number(count) })
+/** How far from the usual: a score of rarity. */
+function strayed(count: number, { t, number }: Tongue): string {
+  return t('rule.say.rarity', { count: number(count) })
 }
 
 function subjectOf(rule: Rule, quantities: Record<string, Quantity>, tongue: Tongue): string {
@@ -91,7 +91,7 @@ function subjectOf(rule: Rule, quantities: Record<string, Quantity>, tongue: Ton
         limit: measured(rule.limit ?? 0, levelUnit({ ...rule, kind: 'threshold' }, quantities[rule.quantity ?? '']?.unit ?? ''), tongue),
       })
     case 'deviation':
-      return t(`rule.say.${rule.pattern === 'learnt' ? 'learnt' : 'deviation'}_${rule.side ?? 'either'}`, { quantity })
+      return t(`rule.say.deviation_${rule.side ?? 'either'}`, { quantity })
     case 'difference': {
       const pair = rule.pairs?.[0]
       const names = rule.pairs?.length === 1 && pair ? `${pair.a} − ${pair.b}` : t('rule.say.pairs', { count: rule.pairs?.length ?? 0 })
@@ -146,7 +146,7 @@ function restOf(rule: Rule, quantities: Record<string, Quantity>, tongue: Tongue
   const calm_s = rule.clear_for_s ?? 0
   const calm = calm_s > 0 ? t('rule.say.for', { length: length(calm_s) }) : ''
   if (rule.clear !== null && rule.clear !== undefined && rule.kind !== 'area') {
-    const value = rule.kind === 'deviation' ? strayed(rule, rule.clear, tongue) : measured(rule.clear, levelUnit(rule, quantities[rule.quantity ?? '']?.unit ?? ''), tongue)
+    const value = rule.kind === 'deviation' ? strayed(rule.clear, tongue) : measured(rule.clear, levelUnit(rule, quantities[rule.quantity ?? '']?.unit ?? ''), tongue)
     say('clear', t('rule.say.clear', { sign: rule.direction === 'below' ? '>' : '<', value, calm }))
   } else {
     say('clear', t(`rule.say.clear_${rule.kind === 'absence' ? 'absence' : rule.kind === 'count' ? 'count' : 'over'}`, { calm }))

@@ -66,14 +66,13 @@ describe('a rule in words', () => {
       { kind: 'window', statistic: 'percentile', percentile: 95, over_s: 900 },
       { kind: 'exceedance', limit: 0.5, side: 'above', mean_s: 900 },
       { kind: 'exceedance', limit: 0.5, side: 'below' },
-      { kind: 'deviation', side: 'either' },
+      { kind: 'deviation', side: 'below' },
       { kind: 'difference', pairs: [{ a: 's1', b: 's2' }] },
       { kind: 'area', inside: 'old-town', levels: [{ severity: 3, at: 1 }], clear: 0.5 },
       { kind: 'combination', levels: [], severity: 3, reach: { radius_m: 500 }, condition: { quantity: 'rain', above: 20 } },
       { kind: 'count', of: { category: 'gas_leak' }, over_s: 600, levels: [{ severity: 3, at: 3 }], clear: null },
       { kind: 'absence', levels: [{ severity: 2, at: 900 }], clear: null },
       { kind: 'camera_event', levels: [], severity: 2, event: 'intrusion', zones: ['yard'], min_score: 0.7, lasting_s: 5 },
-      { kind: 'deviation', side: 'below', pattern: 'learnt' },
     ]
     for (const locale of ['zh-CN', 'en'] as const) {
       for (const given of kinds) {
@@ -86,7 +85,7 @@ describe('a rule in words', () => {
     expect(first(kinds[1] ?? {})).toBe('当最近 3 小时的雨量合计 ≥ 50 mm')
     expect(first(kinds[0] ?? {})).toBe('当积水深度在 1 小时内的变化（折合每 1 小时） ≥ 0.15 m/h，持续 5 分钟')
     expect(first(kinds[10] ?? {})).toBe('当传感器 15 分钟没有任何数据')
-    expect(first(kinds[12] ?? {}, 'en')).toContain('is unusually low for this sensor, rarity ≥ ')
+    expect(first(kinds[5] ?? {}, 'en')).toContain('is unusually low for this sensor, rarity ≥ ')
     expect(first(kinds[11] ?? {}, 'en')).toBe('When a camera sees “intrusion” in “yard” (confidence ≥ 0.7) for 5 s')
   })
 

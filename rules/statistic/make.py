@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from datetime import UTC, date, tzinfo
+from collections.abc import Sequence
+from datetime import tzinfo
 
 from ingest.sensor import Sensor
 from rules import condition
-from rules.rule import CombinationRule, DeviationRule, DifferenceRule, ExceedanceRule, RateRule, SensorRule, WindowRule
-from rules.situation import Situation
+from rules.rule import CombinationRule, DifferenceRule, ExceedanceRule, RateRule, SensorRule, WindowRule
 from rules.statistic import Statistic
 from rules.statistic.combination import Combination
-from rules.statistic.deviation import Deviation
 from rules.statistic.difference import Difference
 from rules.statistic.exceedance import Exceedance
 from rules.statistic.rate import Rate
 from rules.statistic.window import Extreme, Mean, Percentile, Sum, Window
 
-_WEEKDAYS = Situation(UTC).is_workday
 _NO_PROMISE_S = 3600.0
 """The interval of a sensor that states none."""
 _SIDES = {"above": 1, "below": -1, "either": 0}
@@ -30,10 +27,9 @@ def make(
     zone: tzinfo,
     expected_interval_s: float,
     inputs: Sequence[str] = (),
-    is_workday: Callable[[date], bool] = _WEEKDAYS,
 ) -> Statistic | None:
-    """A new statistic; None where the value itself is judged (threshold), its position (area), or many sensors' values at a
-    time (rules.learnt).
+    """A new statistic; None where the value itself is judged (threshold), its position (area), or what is usual
+    for its sensor (rules.learnt).
 
     ``inputs``: for combinations what each input measures, in the order of their places. Raises condition.BadCondition.
     """
@@ -45,18 +41,6 @@ def make(
             return _window(rule, sensor, interval_s)
         case ExceedanceRule():
             return Exceedance(rule.limit, _SIDES[rule.side], rule.mean_s, zone)
-        case DeviationRule(pattern="learnt"):
-            return None
-        case DeviationRule():
-            return Deviation(
-                rule.pattern,
-                _SIDES[rule.side],
-                rule.least_days,
-                rule.least_spread,
-                interval_s,
-                zone,
-                is_workday,
-            )
         case DifferenceRule():
             return Difference(rule.apart_s)
         case CombinationRule():

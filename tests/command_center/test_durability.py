@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -17,10 +18,13 @@ from command_center.local import broker as private_broker
 from command_center.local import child
 from command_center.local.broker import Broker, BrokerAccount
 from config.database import worker_engine
+from rules import judge
+from rules.snapshot_store import Snapshot, save_snapshot
 from tests import processes
 from tests.conftest import Database
 from tests.console import Console
 from tests.gateway import connected
+from tests.running_city import read_city
 from tests.small_city import build
 from tests.waiting import wait_until
 
@@ -194,6 +198,28 @@ def test_a_message_that_no_transaction_can_store_is_put_aside_and_its_neighbours
     [row] = kept
     assert row.reason == "not_stored"
     assert "poison" in row.detail
+
+
+def test_what_a_rule_remembered_in_another_shape_stops_no_worker_and_is_counted_as_begun_anew(
+    stored: Stored, database: Database, broker: Broker
+) -> None:
+    name = f"shape-{database.name}"
+    city = read_city(stored.engine)
+    memory = judge.Memory.quiet(city.layout, 0)
+    [slot] = city.layout.slots.find("link-speed-unusual", "vehicle-1")
+    # What a baseline by hour of day kept of one hour.
+    memory.slots.sleeping[slot] = [None, [[8, 739_900, 1, 2, 0.0, 0.0, False, 1, [41.0, 43.0]]]]
+    snapshot = Snapshot(datetime.now(UTC), datetime.now(UTC), (), judge.frozen(memory, city.layout))
+    with stored.engine.begin() as connection:
+        save_snapshot(connection, name, snapshot)
+    with (
+        processes.worker(database.worker_url, broker.url("worker"), name),
+        connected(broker.url("gateway")) as gateway,
+    ):
+        wait_until(stored.worker_listens, 20, "the worker is subscribed")
+        gateway.publish(_topic("water-1"), {"id": "after", "values": DEEP})
+        wait_until(lambda: stored.tickets() == 1, 20, "the other rules go on")
+        wait_until(lambda: stored.figures().get("counts", {}).get("forgotten") == 1, 20, "it is counted once")
 
 
 def test_silence_is_told_with_since_when(stored: Stored, database: Database, broker: Broker) -> None:

@@ -13,6 +13,7 @@ from ingest.reading import NO_TIME
 from ingest.sensor import Catalogue
 from rules.freeze import freeze, thaw
 from rules.rule import CombinationRule, DeviationRule, DifferenceRule, Pair, RateRule, WindowRule
+from rules.where import Where
 from tests.ingest.wire import sensor
 from tests.rules.located import (
     CITY,
@@ -36,10 +37,8 @@ EVERY_KIND = (
     rule("ordered", "water_depth", [(2, 1.0)], 0.5, for_s=2, gap="reset", gap_after_s=9, disorder_s=4),
     WindowRule(**fields_of("mean", "water_depth", [(1, 1.0)], 0.75), statistic="mean", over_s=6, gap="hold"),
     RateRule(**fields_of("rate", "water_depth", [(1, 900.0)], 0.75), over_s=6, gap="hold"),
-    DeviationRule(**fields_of("odd", "noise", [(1, 3.0)], 1.0), least_days=1, least_spread=0.5, gap="hold"),
     DeviationRule(
         **fields_of("rare", "noise", [(1, 1.5)], 1.0),
-        pattern="learnt",
         least_days=1,
         least_spread=0.5,
         gap="fire",
@@ -104,6 +103,16 @@ def test_a_rule_that_computes_something_else_begins_anew_and_the_others_go_on() 
     other.memory = thaw(freeze(station.memory, station.slots), other.slots)
     assert [alert.rule for alert in other.memory.firing.values()] == ["flood"]
     assert other.take(water([1.0] * 6, start_s=2)).said == [("raised", 1, 6)]  # four seconds from the first at 2
+
+
+def test_what_a_rule_remembered_before_it_computed_something_else_is_counted_as_begun_anew() -> None:
+    rare = next(each for each in EVERY_KIND if isinstance(each, DeviationRule))
+    station = Station([rare, LONG]).take([Row(1, NOISE, 0.4, at * SECOND, at * SECOND, at) for at in range(9)])
+    other = Station([msgspec.structs.replace(rare, least_days=2), LONG]).slots
+    assert thaw(freeze(station.memory, station.slots), other).forgotten == 1
+    elsewhere = msgspec.structs.replace(rare, least_days=2, where=Where(sensors=("gauge-2",)))
+    assert thaw(freeze(station.memory, station.slots), Station([elsewhere]).slots).forgotten == 0
+    assert thaw(freeze(station.memory, station.slots), station.slots).forgotten == 0
 
 
 def test_other_words_source_or_version_forget_nothing() -> None:

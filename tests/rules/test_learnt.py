@@ -36,7 +36,7 @@ SEVERAL = Catalogue.of(
 def odd(side: Literal["above", "below", "either"] = "either", **more: Any) -> DeviationRule:
     """A rule on noise: 1 dB of spread does not matter, levels at 2 and 3, an hour of calm before the end."""
     fields = fields_of("odd", "noise", [(1, 2.0), (3, 3.0)], 1.0)
-    fields |= {"pattern": "learnt", "side": side, "least_days": 2, "least_spread": 1.0, "clear_for_s": 3600.0}
+    fields |= {"side": side, "least_days": 2, "least_spread": 1.0, "clear_for_s": 3600.0}
     return DeviationRule(**fields | {"gap": "hold", "gap_after_s": 3 * STEP_S, "damping": None} | more)
 
 

@@ -55,7 +55,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "rate": LADDER | {"over_s": 600},
     "window": LADDER | {"statistic": "mean", "over_s": 600},
     "exceedance": LADDER | {"limit": 5, "mean_s": 900},
-    "deviation": LADDER | {"least_spread": 0.1, "pattern": "learnt"},
+    "deviation": LADDER | {"least_spread": 0.1},
     "difference": LADDER | {"pairs": [{"a": "one", "b": "other"}]},
     "area": LADDER | {"inside": "lake", "levels": [{"severity": 2, "at": 1, "action": ACTION}], "clear": 0.5},
     "combination": {

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from rules.rule import (
     AreaRule,
     CombinationRule,
-    DeviationRule,
     DifferenceRule,
     Evidence,
     ExceedanceRule,
@@ -58,8 +57,6 @@ RULES = [
     rule(RateRule, over_s=600.0),
     rule(ExceedanceRule, limit=0.5),
     rule(ExceedanceRule, limit=0.5, mean_s=600.0),
-    rule(DeviationRule, least_spread=0.1, least_days=1, pattern="day"),
-    rule(DeviationRule, least_spread=0.1, least_days=1, pattern="workday", side="below"),
     rule(DifferenceRule, pairs=(), apart_s=3600.0),
     rule(
         CombinationRule,
