@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 MALFORMED: Final = "malformed"
 OVERSIZED: Final = "oversized"
+BAD_CHECKSUM: Final = "bad_checksum"
 WRONG_TYPE: Final = "wrong_type"
 NOT_A_NUMBER: Final = "not_a_number"
 BAD_TIME: Final = "bad_time"

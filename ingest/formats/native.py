@@ -84,10 +84,15 @@ def _text_instant_us(at: str) -> int:
         raise Unreadable(BAD_TIME, f"at is {at[:40]!r}: give an RFC 3339 time or epoch milliseconds") from None
     if moment.tzinfo is None:
         raise Unreadable(BAD_TIME, f"at is {at[:40]!r}: a local time needs its offset, such as +08:00")
+    return epoch_us(moment)
+
+
+def epoch_us(moment: datetime) -> int:
+    """Epoch microseconds of a time with its zone. Raises Unreadable(BAD_TIME) for one that no device can mean."""
     # In integers: a float of seconds loses the last microsecond.
     instant_us = (moment - _EPOCH) // timedelta(microseconds=1)
     if not _EARLIEST_MS * 1000 <= instant_us <= _LATEST_MS * 1000:
-        raise Unreadable(BAD_TIME, f"at is {at[:40]!r}: give a time between the years 2000 and 2100")
+        raise Unreadable(BAD_TIME, f"the time is {moment.isoformat()}: give one between the years 2000 and 2100")
     return instant_us
 
 
