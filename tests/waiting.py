@@ -11,7 +11,7 @@ Found = TypeVar("Found")
 _POLL_S = 0.02
 
 
-def wait_until(condition: Callable[[], Found], timeout_s: float = 10.0, what: str = "the condition") -> Found:
+def wait_until(condition: Callable[[], Found], timeout_s: float = 30.0, what: str = "the condition") -> Found:
     """The first true value of ``condition``; AssertionError naming ``what`` when none came within ``timeout_s``."""
     deadline = time.monotonic() + timeout_s
     while True:

@@ -1,7 +1,9 @@
 """A private Mosquitto on a free loopback port, with accounts, topic rights and storage that survives kill -9.
 
 Mosquitto's own acknowledgement does not mean "stored": with its defaults a kill -9 loses whatever came in since the last
-half-hourly save. So this one saves on change (``autosave_on_changes``), which also is what deploy/mosquitto.conf shows.
+half-hourly save. So this one saves on change (``autosave_on_changes``), which also is what deploy/mosquitto.conf shows:
+every SAVED_AFTER changes, because a save writes all that waits. With one at each change and 20,000 messages waiting for a
+worker it takes 65 messages a second; with 1,000 it goes on taking 9,000.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from command_center.local.server_folder import give, server_folder, server_user
 WORKER = "worker"
 _HOST = "127.0.0.1"
 READY_S = 20.0
+SAVED_AFTER = 1000
+"""Changes (a message taken in, handed on or acknowledged) that a sudden end of the broker may cost."""
 _PORT_ATTEMPTS = 5
 _MAX_PACKET_BYTES = 1024 * 1024
 _MAX_QUEUED_BYTES = 512 * 1024 * 1024
@@ -120,7 +124,7 @@ def configuration(broker: Broker) -> str:
             "persistence true",
             f"persistence_location {broker.folder}/",
             "autosave_on_changes true",
-            "autosave_interval 1",
+            f"autosave_interval {SAVED_AFTER}",
             # A worker that was away for an hour must find everything: the bound is memory, not a count. Not 0 for "no
             # bound": with it Mosquitto 2.0 hangs up on whoever publishes to a forbidden topic.
             "max_queued_messages 10000000",

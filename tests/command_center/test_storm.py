@@ -63,7 +63,7 @@ def storm(module_database: Database, broker: Broker) -> Iterator[RunningCity]:
         gauges = set_up(running)
         name = f"storm-{module_database.name}"
         with processes.worker(module_database.worker_url, broker.url("worker"), name):
-            wait_until(lambda: figures(running).get("broker") == "connected", 30, "the worker is subscribed")
+            wait_until(lambda: figures(running).get("broker") == "connected", 60, "the worker is subscribed")
             play(running, gauges, broker.url("gateway"))
         yield running
 
