@@ -47,11 +47,23 @@ new MutationObserver(look).observe(document, {subtree: true, childList: true, at
 
 @dataclass(frozen=True)
 class Demo:
-    """A running demo city, as ``demo.json`` describes it."""
+    """A running demo city, as ``demo.json`` describes it; ``up`` is the process that started it."""
 
     url: str
     mqtt: str
     accounts: dict[str, dict[str, Any]]
+    up: int
+
+    def process(self, program: str) -> int:
+        """The process id of one of its own: no other city on this machine is meant."""
+        children = Path(f"/proc/{self.up}/task/{self.up}/children").read_text().split()
+        [found] = [int(child) for child in children if program.encode() in Path(f"/proc/{child}/cmdline").read_bytes()]
+        return found
+
+    def setting(self, program: str, name: str) -> str:
+        """A setting that one of its processes was started with."""
+        held = Path(f"/proc/{self.process(program)}/environ").read_text().split("\0")
+        return dict(entry.split("=", 1) for entry in held if entry)[name]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +85,7 @@ def demo() -> Iterator[Demo]:
             found = json.loads((var / "demo.json").read_text("utf-8"))
             mqtt = found["mqtt"]
             address = f"mqtt://{mqtt['username']}:{mqtt['password']}@{mqtt['host']}:{mqtt['port']}"
-            yield Demo(found["url"], address, {a["username"]: a for a in found["accounts"]})
+            yield Demo(found["url"], address, {a["username"]: a for a in found["accounts"]}, process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
@@ -343,7 +355,7 @@ def test_the_pages_speak_english_when_asked_and_load_nothing_from_elsewhere(demo
 def test_a_wall_that_is_cut_off_says_so_within_ten_seconds_and_recovers_by_itself(demo: Demo, browser: Browser) -> None:
     wall = Screen(browser, demo, "city", "/wall", 1920, 1080)
     expect(wall.page.get_by_test_id("stale-banner")).to_have_count(0)
-    web = _process("command_center.web")
+    web = demo.process("command_center.web")
     os.kill(web, signal.SIGSTOP)
     try:
         expect(wall.page.get_by_test_id("stale-banner")).to_be_visible(timeout=15_000)
@@ -363,12 +375,6 @@ def _water_gauge_of(demo: Demo, county: str) -> str:
     console = logged_in(demo.url, f"county-{county}", demo.accounts[f"county-{county}"]["password"])
     sensors = console.get("/api/v1/sensors?domain=emergency&limit=500").json["items"]
     return next(str(s["id"]) for s in sensors if s["quantities"][0]["name"] == "water_depth")
-
-
-def _process(module: str) -> int:
-    """The process id of our own web server: the one whose parent's parent chain is this test's ``up``."""
-    found = subprocess.run(["pgrep", "-f", module], capture_output=True, text=True, check=True).stdout.split()
-    return int(found[-1])
 
 
 _SMALLEST_TEXT = """() => {

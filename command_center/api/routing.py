@@ -48,9 +48,11 @@ class TryBody(BaseModel):
 @blueprint.get("/routing", summary="The routing rules in their order")
 def get_routing() -> dict[str, Any]:
     """The first rule that fits a matter wins. ``skills`` are those that some rule asks for, ``tier_by_severity`` counts for
-    rules that state no tier; ``regions`` names those in the rules that the account may see.
+    rules that state no tier; ``regions`` names those in the rules that the account may see; ``wartime`` says what wartime
+    operation leaves of the time to handle and to accept.
     """
-    who, table, tree, day = account(), server().dispatch.routing, server().tree, today()
+    who, dispatch, tree, day = account(), server().dispatch, server().tree, today()
+    table, shortened = dispatch.routing, dispatch.shortened
     stated = {code for rule in table.rules for code in rule.when.region or ()}
     seen = sorted(code for code in stated & tree.regions.keys() if covers(who.scope, tree[code].scope))
     return {
@@ -63,6 +65,7 @@ def get_routing() -> dict[str, Any]:
         "tier_by_severity": {str(severity): tier for severity, tier in sorted(table.tier_by_severity.items())},
         "skills": list(skills_of(table)),
         "regions": [{"code": code, "name": tree[code].name} for code in seen],
+        "wartime": {"handling_share": shortened.handling_share, "accept_share": shortened.accept_share},
     }
 
 

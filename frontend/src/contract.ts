@@ -539,6 +539,8 @@ export interface RoutingBook {
   /** Those that some rule asks for. */
   skills: string[]
   regions: { code: string; name: string }[]
+  /** What wartime operation leaves of a handling limit and of the time to accept, 0 to 1. */
+  wartime: { handling_share: number; accept_share: number }
 }
 
 /** A matter that may not exist: in a cell, or at a place. */

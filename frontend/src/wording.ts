@@ -70,5 +70,6 @@ export function useWording() {
       return holder.assignee_name ? t('detail.holder_account', { name, person: t('life.meant_for', { name: holder.assignee_name }) }) : name
     },
     count: (value: number): string => value.toLocaleString(locale.value),
+    percent: (share: number): string => share.toLocaleString(locale.value, { style: 'percent' }),
   }
 }

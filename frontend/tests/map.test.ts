@@ -43,24 +43,24 @@ describe('cells', () => {
 
 describe('a click on the map', () => {
   const hits = [
-    { code: 'CITY', tier: 'city' },
-    { code: 'COUNTY', tier: 'county' },
-    { code: 'TOWN', tier: 'township' },
+    { code: 'CITY', name: '宿迁市', tier: 'city' },
+    { code: 'COUNTY', name: '沭阳县', tier: 'county' },
+    { code: 'TOWN', name: '沭城街道', tier: 'township' },
   ] as const
 
   it('goes one tier down inside the region in view', () => {
-    expect(drill({ code: 'CITY', tier: 'city' }, hits)).toBe('COUNTY')
-    expect(drill({ code: 'COUNTY', tier: 'county' }, hits)).toBe('TOWN')
+    expect(drill({ code: 'CITY', tier: 'city' }, hits)?.code).toBe('COUNTY')
+    expect(drill({ code: 'COUNTY', tier: 'county' }, hits)?.name).toBe('沭城街道')
   })
 
   it('beside it goes to its neighbour of the same tier', () => {
-    expect(drill({ code: 'OTHER', tier: 'county' }, hits)).toBe('COUNTY')
+    expect(drill({ code: 'OTHER', tier: 'county' }, hits)?.code).toBe('COUNTY')
   })
 
   it('goes nowhere on empty ground, or where the tier below is not drawn', () => {
     expect(drill({ code: 'CITY', tier: 'city' }, [])).toBeNull()
     expect(drill({ code: 'TOWN', tier: 'township' }, hits)).toBeNull()
-    expect(drill({ code: 'V', tier: 'village' }, [{ code: 'V', tier: 'village' }])).toBeNull()
+    expect(drill({ code: 'V', tier: 'village' }, [{ code: 'V', name: '某村', tier: 'village' }])).toBeNull()
   })
 })
 

@@ -352,6 +352,7 @@ export const en: Messages = {
   gravest: { title: 'Gravest five', empty: 'No open tickets. All is calm.' },
   map: {
     schematic: 'Schematic, not real boundaries',
+    drill: 'Go down to {name}',
     layers: 'Layers',
     tickets: 'Tickets',
     cells: 'Cell alerts',
@@ -1003,7 +1004,8 @@ export const en: Messages = {
       routes: 'Routes',
       no_routes: 'these domains have no wartime routes: unchanged',
       limits: 'Limits',
-      half: 'tickets filed from now on have half the time to be accepted and handled; running ones keep theirs',
+      shares: 'tickets filed from now on have {accept} of the peacetime limit to be accepted and {handling} to be handled; running ones keep theirs',
+      unread: 'not read: what a ticket states counts',
       screens: 'Screens',
       told: 'walls and desks above and below say so, and list tickets of these domains first',
     },

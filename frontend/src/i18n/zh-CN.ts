@@ -346,6 +346,7 @@ export const zh = {
   gravest: { title: '最急五件', empty: '目前没有未结工单，一切平静。' },
   map: {
     schematic: '示意图，非实际边界',
+    drill: '下钻到 {name}',
     layers: '图层',
     tickets: '工单',
     cells: '网格告警',
@@ -997,7 +998,8 @@ export const zh = {
       routes: '派遣',
       no_routes: '所选领域没有战时派遣规则，派遣不变',
       limits: '时限',
-      half: '新立案工单的签收和处置时限减半，已在办的不变',
+      shares: '新立案工单的签收时限为平时的 {accept}，处置时限为平时的 {handling}；已在办的不变',
+      unread: '没有读到，以工单上的时限为准',
       screens: '屏幕',
       told: '上下级的大屏和工作台都会标明战时，这些领域的工单排在最前',
     },

@@ -1,5 +1,5 @@
 /** The only door to MapLibre: the city as a map that shows tickets, alerts and devices, and tells what was clicked. */
-import { type GeoJSONSource, Map as MapLibre, Marker, NavigationControl, type VectorTileSource, setWorkerUrl } from 'maplibre-gl'
+import { type GeoJSONSource, Map as MapLibre, Marker, NavigationControl, Popup, type VectorTileSource, setWorkerUrl } from 'maplibre-gl'
 import type { Feature, GeoJsonProperties, Point } from 'geojson'
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?url'
 import 'maplibre-gl/dist/maplibre-gl.css'
@@ -7,7 +7,7 @@ import '../styles/map.css'
 import type { Alert, Bounds, Camera, Device, MapDescription, Severity, Ticket, Tier } from '../contract'
 import { recolour, severityByCell } from './cells'
 import { viewCone } from './cone'
-import type { Hit } from './drill'
+import type { Place } from './drill'
 import { onOutdated } from './ground'
 import { SHARPNESS, icons } from './icon'
 import type { LayerName } from './layer'
@@ -26,7 +26,7 @@ export interface Listener {
   ready(): void
   choose(ticket: string): void
   /** `cell`: the one that was hit while risk is shown. */
-  click(hits: Hit[], at: { lng: number; lat: number }, cell: string | null): void
+  click(hits: Place[], at: { lng: number; lat: number }, cell: string | null): void
   /** A tile's version has ended: the ground was drawn anew. */
   outdated(): void
   /** The map became narrower or wider. */
@@ -42,6 +42,7 @@ export class CityView {
   private colours: ReadonlyMap<string, Severity> = new Map()
   private risks: ReadonlyMap<string, number> = new Map()
   private chosenCell: string | null = null
+  private offered: Popup | null = null
   private readonly deaf: () => void
   /** Work that waits until the style is there; null afterwards. */
   private waiting: (() => void)[] | null = []
@@ -140,6 +141,23 @@ export class CityView {
   /** Mark a cell and leave the view as it is. */
   mark(cell: string | null): void {
     this.later(() => this.markCell(cell))
+  }
+
+  /** A button at a place of the map, which goes with the next click; null takes it away. */
+  offer(offer: { at: { lng: number; lat: number }; words: string; act: () => void } | null): void {
+    this.offered?.remove()
+    this.offered = null
+    if (!offer) return
+    const button = document.createElement('button')
+    button.type = 'button'
+    button.className = 'button'
+    button.dataset.testid = 'map-drill'
+    button.textContent = offer.words
+    button.addEventListener('click', () => {
+      this.offer(null)
+      offer.act()
+    })
+    this.offered = new Popup({ closeButton: false, focusAfterOpen: false, maxWidth: 'none', offset: 8 }).setLngLat(offer.at).setDOMContent(button).addTo(this.map)
   }
 
   showDevices(kind: 'cameras' | 'sensors', devices: readonly (Device | Camera)[]): void {
@@ -241,10 +259,10 @@ export class CityView {
     return cell ? String(cell.properties.code) : null
   }
 
-  private regionsAt(at: { x: number; y: number }): Hit[] {
+  private regionsAt(at: { x: number; y: number }): Place[] {
     return this.map
       .queryRenderedFeatures([at.x, at.y], { layers: ['land'] })
-      .map(({ properties }) => ({ code: String(properties.code), tier: properties.tier as Tier }))
+      .map(({ properties }) => ({ code: String(properties.code), name: String(properties.name), tier: properties.tier as Tier }))
   }
 
   private async open(cluster: number, geometry: Point): Promise<void> {
