@@ -19,6 +19,7 @@ import command_center.api.forecast
 import command_center.api.grid
 import command_center.api.health
 import command_center.api.incident
+import command_center.api.link
 import command_center.api.mode
 import command_center.api.mute
 import command_center.api.network
@@ -65,6 +66,7 @@ _BLUEPRINTS = (
     command_center.api.staff.blueprint,
     command_center.api.deadline_finding.blueprint,
     command_center.api.source.blueprint,
+    command_center.api.link.blueprint,
     command_center.api.forecast.blueprint,
     command_center.api.region.blueprint,
     command_center.api.region.tile_blueprint,

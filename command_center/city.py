@@ -87,6 +87,11 @@ class City:
         """Cameras by their id and by the name that their analytics server gives them."""
         return dict(self.cameras) | {c.alias: c for c in self.cameras.values() if c.alias}
 
+    @cached_property
+    def counties_with_sensors(self) -> frozenset[str]:
+        """Codes of the counties that have a link."""
+        return frozenset(s.county for s in self.catalogue.sensors.values()) & self.scope_of_county().keys()
+
     def scope_of_county(self) -> dict[str, str]:
         """Region path by county code."""
         return {r.code: r.scope for r in self.tree.regions.values() if r.tier == "county"}

@@ -7,7 +7,7 @@ the messages, and doing them again changes nothing that is stored.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,20 +18,21 @@ from sqlalchemy import Connection, Engine
 
 from command_center.city import City
 from command_center.event import log
-from command_center.event.event import Event
 from command_center.heartbeat import last_beat
+from command_center.presence import StateChange, link_changes, save_links, save_sensors, sensor_changes, spoken
 from command_center.respond import respond
-from command_center.shown import shown_sensor
 from gis.locate import LocatedBatch, locate, nothing_located
 from gis.position import implausible
+from ingest import link_store
 from ingest import store as ingest_store
+from ingest.admit import admit
 from ingest.decode import REMEMBERED_S, Decoded, decode, topic_parts
 from ingest.decode import Memory as DecodeMemory
+from ingest.link import Link
 from ingest.message import Message, Reply
 from ingest.quarantine import Rejection
 from ingest.reading import LATE, ReadingBatch
-from ingest.sensor import Sensor
-from ingest.silence import OFFLINE, ONLINE
+from ingest.silence import SILENT, fallen_silent
 from rules import judge
 from rules.absence import heard_by_number
 from rules.evaluation import Evaluation
@@ -59,7 +60,8 @@ def _nothing(_: str) -> None:
 class Memory:
     """What the worker knows between batches; all of it can be made again from the database.
 
-    ``latest``, ``heard_at`` and ``state`` are by sensor number; ``unsaved`` are sensors whose newest values are not stored.
+    ``latest``, ``heard_at`` and ``state`` are by sensor number; ``unsaved`` are sensors whose newest values are not stored;
+    ``links`` by county.
     ``rules`` and ``shadow`` have taken in every reading received before ``taken_in_to`` (epoch microseconds), and of those
     received at that very instant the ones whose keys are ``keys_then``. ``spoilt``: they hold what was not committed.
     """
@@ -76,6 +78,7 @@ class Memory:
     heard_at: dict[int, float] = field(default_factory=dict)
     state: dict[int, str] = field(default_factory=dict)
     unsaved: set[int] = field(default_factory=set)
+    links: dict[str, Link] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,15 +87,6 @@ class Outcome:
 
     replies: list[Reply]
     counts: Counter[str]
-
-
-@dataclass(frozen=True)
-class StateChange:
-    """A sensor came or went. ``since`` epoch seconds."""
-
-    sensor: Sensor
-    state: str
-    since: float
 
 
 def remember(connection: Connection, city: City, now: float, worker: str = "worker") -> Memory:
@@ -114,6 +108,7 @@ def remember(connection: Connection, city: City, now: float, worker: str = "work
         memory.state[n] = state
         if seen is not None:
             memory.heard_at[n] = seen.timestamp()
+    memory.links = link_store.load_links(connection)
     for rules in (memory.rules, memory.shadow):
         rules.listening(now_us)
     return memory
@@ -196,8 +191,9 @@ def advance(
     ``checkpoint`` is told ``before_insert``, ``after_insert``, ``before_commit`` and ``after_commit``: where a test kills the
     process.
     """
-    pictures = [m for m in messages if _is_raw(m)]
-    plain = [m for m in messages if not _is_raw(m)]
+    admitted = admit(messages, city.counties_with_sensors)
+    pictures = [m for m in admitted.messages if _is_raw(m)]
+    plain = [m for m in admitted.messages if not _is_raw(m)]
     decoded = decode(plain, city.catalogue, memory.decode, partial(implausible, index=city.cells.index))
     camera_events, camera_rejections, ignored = video_decode.decode(pictures, city.cameras_by_name)
     batch = _without_stored(engine, decoded)
@@ -210,11 +206,13 @@ def advance(
         ingest_store.save_readings(connection, located.readings, located.cell)
         ingest_store.save_positions(connection, located.readings, located.lng, located.lat)
         save_camera_events(connection, camera_events, dict(city.cameras))
+        _save_rejections(connection, messages, admitted.rejections, city, without_persons)
         _save_rejections(connection, plain, decoded.rejections, city)
         _save_rejections(connection, pictures, camera_rejections, city, without_persons)
         checkpoint("after_insert")
-        states = _states(batch, city, memory)
-        events = _save_states(connection, states, city, memory)
+        states = sensor_changes(batch, city, memory.state)
+        links = link_changes(batch, admitted.words, city, memory.links)
+        events = save_sensors(connection, states, city, _latest_of(memory)) + save_links(connection, links, city)
         moment = datetime.fromtimestamp(now, UTC)
         events += respond(connection, found.changes, city, moment)
         save_shadow(connection, shadow.changes)
@@ -222,14 +220,15 @@ def advance(
         checkpoint("before_commit")
     checkpoint("after_commit")
     _learn(memory, decoded, located, states, city, now)
+    memory.links.update((link.county, link) for link in links)
     counts = Counter[str]()
-    counts.update(f"rejected_{r.reason}" for r in [*decoded.rejections, *camera_rejections])
+    counts.update(f"rejected_{r.reason}" for r in [*admitted.rejections, *decoded.rejections, *camera_rejections])
     counts.update(
         messages=len(messages),
         readings=len(batch),
         repeated=decoded.repeated + len(decoded.batch) - len(batch),
         camera_events=len(camera_events),
-        ignored=ignored,
+        ignored=ignored + admitted.stale,
         alerts=len(found.changes),
         events=len(events),
     )
@@ -278,23 +277,30 @@ def put_aside(messages: Sequence[Message], reason: str, detail: str, city: City,
             _save_rejections(connection, part, [Rejection(i, reason, detail) for i in range(len(part))], city, kept)
 
 
-def declare(changes: Sequence[StateChange], city: City, memory: Memory, engine: Engine) -> None:
-    """Store and tell that sensors came or went, when no message says so."""
-    if not changes:
+def declare_silence(city: City, memory: Memory, engine: Engine, listening_since: float, heard_to: float) -> None:
+    """Store and tell who fell silent. ``heard_to``: everything that came before it has been taken in."""
+    state = {county: link.state for county, link in memory.links.items()}
+    sensors = city.catalogue.sensors.values()
+    fallen = fallen_silent(sensors, memory.heard_at, memory.state, state, listening_since, heard_to)
+    if not fallen.sensors and not fallen.links:
         return
+    changes = [StateChange(sensor, SILENT, heard, told) for sensor, heard, told in fallen.sensors]
+    known = [(memory.links.get(county) or Link(county), heard) for county, heard in fallen.links]
+    links = [link.fell_silent(heard) for link, heard in known if link.county in city.counties_with_sensors]
     with engine.begin() as connection:
-        log.append(connection, _save_states(connection, changes, city, memory))
-    for change in changes:
-        memory.state[change.sensor.n] = change.state
+        events = save_links(connection, links, city) + save_sensors(connection, changes, city, _latest_of(memory))
+        log.append(connection, events)
+    memory.links.update((link.county, link) for link in links)
+    memory.state.update((change.sensor.n, change.state) for change in changes)
 
 
 def save_latest(memory: Memory, engine: Engine) -> None:
     """Store the newest values that changed since the last time: once a second for all, not once a reading."""
     waiting = sorted(memory.unsaved)
     rows = [
-        ingest_store.Latest(n, memory.latest[n], datetime.fromtimestamp(memory.heard_at[n], UTC))
+        ingest_store.Latest(n, memory.latest.get(n, {}), datetime.fromtimestamp(memory.heard_at[n], UTC))
         for n in waiting
-        if n in memory.latest
+        if n in memory.heard_at
     ]
     if rows:
         with engine.begin() as connection:
@@ -333,32 +339,8 @@ def _save_rejections(
         ingest_store.save_quarantine(connection, messages, rejections, city.scope_of_county(), city.root, kept)
 
 
-def _states(batch: ReadingBatch, city: City, memory: Memory) -> list[StateChange]:
-    """Sensors whose state this batch changes: one that speaks is online, one that says offline is offline."""
-    online = city.catalogue.quantities.get("online")
-    told: dict[int, tuple[str, float]] = {}
-    received = batch.received_at.view("i8") / 1e6
-    rows = zip(batch.sensor.tolist(), batch.quantity.tolist(), batch.value.tolist(), received.tolist(), strict=True)
-    for sensor, quantity, value, at in rows:
-        says_offline = online is not None and quantity == online.n and value == 0
-        told[sensor] = (OFFLINE if says_offline else ONLINE, at)
-    return [
-        StateChange(city.catalogue.by_n[n], state, at)
-        for n, (state, at) in told.items()
-        if memory.state.get(n) != state
-    ]
-
-
-def _save_states(connection: Connection, changes: Sequence[StateChange], city: City, memory: Memory) -> list[Event]:
-    rows = [(c.sensor.n, c.state, datetime.fromtimestamp(c.since, UTC)) for c in changes]
-    versions = ingest_store.save_states(connection, rows)
-    events = []
-    for change, (_, _, since) in zip(changes, rows, strict=True):
-        sensor = change.sensor
-        data = shown_sensor(sensor, city.catalogue, change.state, since, memory.latest.get(sensor.n, {}))
-        scope = (sensor.scope,)
-        events.append(Event("sensor", sensor.id, versions.get(sensor.n, 1), sensor.region, data, scope, scope))
-    return events
+def _latest_of(memory: Memory) -> Callable[[int], Mapping[str, Any]]:
+    return lambda n: memory.latest.get(n, {})
 
 
 def _learn(
@@ -375,21 +357,30 @@ def _learn(
     _took_in(memory, located.readings)
     for change in states:
         memory.state[change.sensor.n] = change.state
+    _learn_heard(memory, located.readings, city)
     _learn_latest(memory, located.readings, city)
+
+
+def _learn_heard(memory: Memory, readings: ReadingBatch, city: City) -> None:
+    """When sensors spoke: also one that delivers what it kept while it was cut off, which says nothing of now."""
+    rows = spoken(readings, city)
+    received_s = readings.received_at[rows].view("i8") / 1e6
+    newest = dict(zip(readings.sensor[rows].tolist(), received_s.tolist(), strict=True))
+    for n, at in newest.items():
+        memory.heard_at[n] = max(at, memory.heard_at.get(n, 0.0))
+    memory.unsaved.update(newest)
 
 
 def _learn_latest(memory: Memory, readings: ReadingBatch, city: City) -> None:
     names = {n: quantity.name for n, quantity in city.catalogue.quantity_by_n.items()}
     current = readings.take((readings.flags & LATE) == 0)
-    received_s = current.received_at.view("i8") / 1e6
     at = np.datetime_as_string(current.at, unit="ms", timezone="UTC")
     received = np.datetime_as_string(current.received_at, unit="ms", timezone="UTC")
-    columns = (current.sensor, current.quantity, current.value, at, received, received_s)
+    columns = (current.sensor, current.quantity, current.value, at, received)
     rows = zip(*(column.tolist() for column in columns), strict=True)
-    for sensor, quantity, value, at_text, received_text, heard in rows:
+    for sensor, quantity, value, at_text, received_text in rows:
         values = memory.latest.setdefault(sensor, {})
         known = values.get(names[quantity])
-        memory.heard_at[sensor] = max(heard, memory.heard_at.get(sensor, 0.0))
         memory.unsaved.add(sensor)
         if known is None or known["at"] <= at_text:
             values[names[quantity]] = {"value": value, "at": at_text, "received_at": received_text}

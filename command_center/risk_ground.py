@@ -132,7 +132,7 @@ _PAST: Final = (
 _OVERDUE: Final = (
     """SELECT cell, domain, count(*) FROM tickets WHERE closed_at IS NULL AND overdue_at <= :now GROUP BY 1, 2"""
 )
-_DEVICES: Final = """SELECT cell, count(*), count(*) FILTER (WHERE state = 'offline') FROM
+_DEVICES: Final = """SELECT cell, count(*), count(*) FILTER (WHERE state IN ('silent', 'offline')) FROM
  (SELECT cell, state FROM sensors UNION ALL SELECT cell, state FROM cameras) AS d GROUP BY 1"""
 
 

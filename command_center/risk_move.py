@@ -22,6 +22,7 @@ from command_center.event import log
 from command_center.event.event import Event
 from command_center.risk_ground import Ground, Spot, read_ground
 from gis.version_store import ground_mark
+from ingest.silence import OFFLINE, SILENT
 from ingest.store import load_catalogue
 from rules import risk, risk_store, rulebook
 from rules.risk import DOMAINS, OVERALL, SCORED, Numbers, Ranked
@@ -215,7 +216,7 @@ def _read_sensors(connection: Connection, memory: RiskMemory) -> None:
     )
     for row in rows:
         memory.heard_at = max(memory.heard_at, row.heard or 0.0, row.since or 0.0)
-        if row.state == "offline":
+        if row.state in (SILENT, OFFLINE):
             memory.silent_since[row.id] = row.heard or row.since or 0.0
         else:
             memory.silent_since.pop(row.id, None)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from command_center.event.event import Event
+from ingest.link import Link
 from ingest.sensor import Catalogue, Sensor
 from rules.group import Group
 from rules.life import Muted, Standing
@@ -107,4 +108,17 @@ def shown_sensor(
         "state": state,
         "state_since": None if state_since is None else state_since.isoformat(),
         "latest": dict(latest),
+    }
+
+
+def shown_link(link: Link, name: str) -> dict[str, Any]:
+    """A county's link; ``name`` is the county's."""
+    since = None if link.since is None else datetime.fromtimestamp(link.since, UTC)
+    return {
+        "id": link.county,
+        "name": name,
+        "region": link.county,
+        "state": link.state,
+        "state_since": None if since is None else since.isoformat(),
+        "version": link.version,
     }

@@ -23,13 +23,12 @@ from command_center.clock_step import StepWatch
 from command_center.heartbeat import beat
 from command_center.mode import store as mode_store
 from command_center.mode.mode import in_force
-from command_center.pipeline import Memory, Outcome, StateChange, advance
+from command_center.pipeline import Memory, Outcome, advance
 from config.database import assert_durable, worker_engine
 from config.settings import BadSetting, Settings
 from ingest.message import Message
 from ingest.mqtt import Inbox
 from ingest.quarantine import NOT_STORED
-from ingest.silence import OFFLINE, silent
 from ingest.store import add_quantities, ensure_partitions
 from rules.judge import carried
 
@@ -55,6 +54,7 @@ class Worker:
     counts: Counter[str] = field(default_factory=Counter)
     data_at: float | None = None
     listening_since: float = 0.0
+    heard_to: float = 0.0
     doubtful: bool = False
     kept_at: float = 0.0
     _reader: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "city"))
@@ -154,7 +154,12 @@ class Worker:
                 self._listen()
             connected = self.inbox.connected
             self._take_city()
+            asked_at = time.time()
             messages = self.inbox.take(self.settings.batch_messages, 0.2, self.settings.linger_ms / 1000)
+            if self.inbox.behind:
+                self._listen()  # what the broker still holds for us may be anybody's
+            # A batch that is not full took all that had come.
+            self.heard_to = asked_at if len(messages) < self.settings.batch_messages else messages[-1].received_at
             if messages:
                 work: list[Sequence[Message]] = [messages]
                 self._until_done(partial(self._handle, work), "batch")
@@ -174,6 +179,7 @@ class Worker:
         if step_s:
             self.log.warning("the clock stepped: what it told moves along", step_s=round(step_s, 3))
             self.listening_since += step_s
+            self.heard_to += step_s
             pipeline.clock_stepped(self.memory, step_s, now)
             self.kept_at = 0.0  # readings are found again by the time of their receipt
 
@@ -241,14 +247,13 @@ class Worker:
             self.checkpoint("after_snapshot")
             self.kept_at = time.monotonic()
         if self.inbox.connected:
-            sensors = self.city.catalogue.sensors.values()
-            gone = silent(sensors, self.memory.heard_at, self.memory.state, self.listening_since, now)
-            changes = [StateChange(sensor, OFFLINE, heard) for sensor, heard in gone]
-            pipeline.declare(changes, self.city, self.memory, self.engine)
+            pipeline.declare_silence(self.city, self.memory, self.engine, self.listening_since, self.heard_to)
         self._say_forgotten()
         figures = {
             "broker": "connected" if self.inbox.connected else self.inbox.refused or "away",
             "counts": dict(self.counts),
+            "sensors": Counter(self.memory.state.values()),
+            "links": {link.county: [link.state, link.since] for link in self.memory.links.values()},
             "refused_rules": [str(refusal) for refusal in self.city.rulebook.refusals],
         }
         with self.engine.begin() as connection:

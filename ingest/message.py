@@ -22,7 +22,8 @@ class Message:
     """One MQTT publish.
 
     ``received_at`` is epoch seconds (UTC) at our door. ``duplicate`` is the DUP flag: the broker may have sent it before.
-    ``response_topic`` and ``correlation`` are the MQTT 5 request properties of a producer that wants our receipt.
+    ``response_topic`` and ``correlation`` are the MQTT 5 request properties of a producer that wants our receipt. ``retained``:
+    it was kept by the broker for who comes later, so it says nothing of now.
     """
 
     topic: str
@@ -32,6 +33,7 @@ class Message:
     response_topic: str | None = None
     correlation: bytes | None = None
     origin: Origin | None = None
+    retained: bool = False
 
 
 @dataclass(frozen=True, slots=True)

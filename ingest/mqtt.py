@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -27,16 +27,24 @@ SUBSCRIPTIONS = ("cc/v1/+/+/reading", "cc/v1/+/+/state", "cc/v1/+/+/raw/#")
 
 
 def make_client(url: str, client_id: str, *, manual_ack: bool = False) -> paho.Client:
-    """A client for ``mqtt://user:password@host:port``, not yet connected; it reconnects by itself once started."""
+    """A client for ``mqtt://user:password@host:port``, not yet connected; it reconnects by itself once started.
+
+    ``mqtts://…?ca=FILE`` is encrypted and trusts the authorities in FILE, the system's without it.
+    """
     parts = urlsplit(url)
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5, manual_ack=manual_ack)
     if parts.username:
         client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
     if parts.scheme == "mqtts":
-        client.tls_set()
+        client.tls_set(ca_certs=authority(url))
     client.reconnect_delay_set(min_delay=1, max_delay=15)
     client.connect_timeout = 5.0
     return client
+
+
+def authority(url: str) -> str | None:
+    """The file of certificates that a broker's address names."""
+    return next(iter(parse_qs(urlsplit(url).query).get("ca", ())), None)
 
 
 def endpoint(url: str) -> tuple[str, int]:
@@ -63,6 +71,11 @@ class Inbox:
     def connected(self) -> bool:
         """Whether the broker has us subscribed now."""
         return self._connected.is_set()
+
+    @property
+    def behind(self) -> bool:
+        """Whether so much waits here that the broker may hold back more."""
+        return self._waiting.qsize() >= RECEIVE_MAXIMUM // 2
 
     def open(self) -> None:
         """Start to connect, and to reconnect for ever. Returns at once: the broker may be away."""
@@ -114,7 +127,7 @@ class Inbox:
             return
         self.refused = None
         self._connections += 1
-        client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in SUBSCRIPTIONS])
+        client.subscribe([(topic, _asking(topic)) for topic in SUBSCRIPTIONS])
         self._connected.set()
 
     def _on_disconnect(self, *_: Any) -> None:
@@ -131,8 +144,17 @@ class Inbox:
                 response_topic=getattr(properties, "ResponseTopic", None),
                 correlation=getattr(properties, "CorrelationData", None),
                 origin=Origin(message.mid, message.qos, self._connections),
+                retained=message.retain,
             )
         )
+
+
+def _asking(topic: str) -> SubscribeOptions:
+    """How to subscribe: kept messages once for each session, not at every reconnect; and of a reading we want to know whether
+    its producer asked to have it kept, which is refused (a state may be).
+    """
+    send_if_new = SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
+    return SubscribeOptions(qos=1, retainAsPublished=topic.endswith("/reading"), retainHandling=send_if_new)
 
 
 class NotDelivered(Exception):

@@ -21,6 +21,7 @@ OUTSIDE_CITY: Final = "outside_city"
 NULL_ISLAND: Final = "null_island"
 SWAPPED_AXES: Final = "swapped_axes"
 FAR_OUTSIDE: Final = "far_outside"
+RETAINED: Final = "retained"
 NOT_STORED: Final = "not_stored"
 
 KEPT_BYTES: Final = 65_536

@@ -1,41 +1,87 @@
-"""Who has gone silent. Silence is a fact like any other: it is shown, with since when."""
+"""Who has gone silent. Silence is a fact like any other: it is shown, with since when.
+
+A sensor whose next message is overdue is silent. When many of one county are overdue and nobody of that county was heard since,
+it is the county's link that fell silent, and that is said once instead of sensor by sensor.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from ingest.sensor import Sensor
 
-MISSED: Final = 3
-"""A sensor is offline after this many expected messages did not come (as GB/T 28181 keep-alives are judged)."""
-SHORTEST_S: Final = 30.0
-
 ONLINE: Final = "online"
+SILENT: Final = "silent"
 OFFLINE: Final = "offline"
+UNKNOWN: Final = "unknown"
+
+LATE_S: Final = 5.0
+"""How long after its time a message may come: delays on the way are no silence."""
+DOUBT_S: Final = 8.0
+"""How long a sensor is given while nobody else of its county was heard either: it may be the link."""
+DOZENS: Final = 10
+"""A county with fewer sensors online has no link to tell from its sensors: that is silent once all of them are."""
+ENOUGH: Final = 2
+"""So many sensors, due since their county was last heard and late, mean that it is the link."""
 
 
-def patience_s(sensor: Sensor) -> float:
-    """How long a sensor may say nothing."""
-    return max(MISSED * sensor.interval_s, SHORTEST_S)
+class Fallen(NamedTuple):
+    """Who fell silent: (sensor, last heard, whether it is said by itself) and (county, last heard); epoch seconds."""
+
+    sensors: list[tuple[Sensor, float, bool]]
+    links: list[tuple[str, float]]
 
 
-def silent(
+class _Late(NamedTuple):
+    sensor: Sensor
+    heard: float
+    due: float
+
+
+def fallen_silent(
     sensors: Iterable[Sensor],
     heard_at: Mapping[int, float],
     state: Mapping[int, str],
+    links: Mapping[str, str],
     listening_since: float,
     now: float,
-) -> list[tuple[Sensor, float]]:
-    """Sensors that were online and have been silent too long, with when they were last heard (epoch seconds).
+) -> Fallen:
+    """Sensors and links that were online and are silent now. A sensor becomes so at most DOUBT_S after it was due.
 
-    ``listening_since`` is when we began to listen, or listened again: while we were deaf nobody was silent.
+    ``links``: state by county. ``listening_since`` is when we began to listen, or listened again: while we were deaf nobody
+    was silent.
     """
-    found = []
+    last: dict[str, float] = {}
+    online: dict[str, int] = {}
+    late: dict[str, list[_Late]] = {}
     for sensor in sensors:
         heard = heard_at.get(sensor.n)
-        if heard is None or state.get(sensor.n) != ONLINE:
+        if heard is None:
             continue
-        if now - max(heard, listening_since) > patience_s(sensor):
-            found.append((sensor, heard))
-    return found
+        county = sensor.county
+        if heard > last.get(county, 0.0):
+            last[county] = heard
+        if state.get(sensor.n) != ONLINE:
+            continue
+        online[county] = online.get(county, 0) + 1
+        due = max(heard, listening_since) + sensor.interval_s
+        if now - due > LATE_S:
+            late.setdefault(county, []).append(_Late(sensor, heard, due))
+    fallen = Fallen([], [])
+    for county, overdue in late.items():
+        _judge(county, overdue, online[county], last[county], links.get(county, UNKNOWN), now, fallen)
+    return fallen
+
+
+def _judge(county: str, late: list[_Late], online: int, last: float, link: str, now: float, fallen: Fallen) -> None:
+    """``last``: when anybody of the county was heard; ``online``: how many of its sensors are."""
+    due_since = sum(one.due > last for one in late)
+    away = link in (SILENT, OFFLINE)
+    if not away and online >= DOZENS and due_since >= ENOUGH:
+        fallen.links.append((county, last))
+        away = True
+    silent = [one for one in late if away or one.due <= last or now - one.due > DOUBT_S]
+    fallen.sensors.extend((one.sensor, one.heard, not away) for one in silent)
+    if not away and len(silent) == online:
+        fallen.links.append((county, last))

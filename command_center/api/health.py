@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from command_center.api.asking import now, server
 from command_center.api.summary import AWAY_S
 from command_center.heartbeat import figures_of, last_beat
+from ingest.silence import OFFLINE, ONLINE, SILENT, UNKNOWN
 
 blueprint = Blueprint("health", __name__)
 
@@ -55,8 +56,9 @@ class _Collector:
 
     def collect(self) -> Iterator[Metric]:
         with server().engine.connect() as connection:
-            counts: dict[str, int] = figures_of(connection, "worker").get("counts", {})
+            figures = figures_of(connection, "worker")
             beat = last_beat(connection, "worker")
+        counts: dict[str, int] = figures.get("counts", {})
         handled = CounterMetricFamily("cc_handled", "What the worker handled since it started", labels=["what"])
         rejected = CounterMetricFamily("cc_quarantined", "Messages put into quarantine, by reason", labels=["reason"])
         for name, count in sorted(counts.items()):
@@ -69,12 +71,27 @@ class _Collector:
         if beat.at is not None:
             age_s = (now() - beat.at).total_seconds()
             yield GaugeMetricFamily("cc_worker_beat_age_seconds", "Since the worker last said it lives", value=age_s)
+        yield from _presence(figures)
         consoles = server().consoles
         if consoles is not None:
             yield GaugeMetricFamily("cc_consoles", "Live connections", value=consoles.connections)
             yield CounterMetricFamily(
                 "cc_consoles_cut", "Connections cut because they were too slow", value=consoles.cut
             )
+
+
+def _presence(figures: dict[str, Any]) -> Iterator[Metric]:
+    """Sensors by state; of each county whether its link is there, and for how long it has not been."""
+    sensors = GaugeMetricFamily("cc_sensors", "Sensors by state", labels=["state"])
+    for state in (ONLINE, SILENT, OFFLINE, UNKNOWN):
+        sensors.add_metric([state], figures.get("sensors", {}).get(state, 0))
+    up = GaugeMetricFamily("cc_link_up", "Whether anything is heard of a county", labels=["county"])
+    away = GaugeMetricFamily("cc_link_away_seconds", "For how long nothing is heard of a county", labels=["county"])
+    for county, (state, since) in sorted(figures.get("links", {}).items()):
+        up.add_metric([county], float(state == ONLINE))
+        gone_s = 0.0 if state == ONLINE or since is None else now().timestamp() - since
+        away.add_metric([county], gone_s)
+    yield from (sensors, up, away)
 
 
 @blueprint.get("/metrics")

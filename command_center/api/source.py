@@ -26,7 +26,7 @@ class SourceQuery(Page):
     id: str | None = None
     region: str | None = Field(None, description="region code: it and all below it")
     domain: str | None = None
-    state: str | None = Field(None, description="online, offline or unknown")
+    state: str | None = Field(None, description="online, silent, offline or unknown")
 
 
 class ReadingQuery(Page):

@@ -96,5 +96,5 @@ def _domains(connection: Connection, moment: datetime, within: str, values: dict
 
 def _states(connection: Connection, table: str, within: str, values: dict[str, str]) -> dict[str, int]:
     found = connection.execute(text(f"SELECT state, count(*) FROM {table} WHERE {within} GROUP BY state"), values)
-    counts = {"online": 0, "offline": 0, "unknown": 0} | dict(found.all())
+    counts = {"online": 0, "silent": 0, "offline": 0, "unknown": 0} | dict(found.all())
     return counts | {"total": sum(counts.values())}

@@ -20,6 +20,7 @@ import command_center.staff_store
 import command_center.standard.store
 import command_center.ticket.store
 import gis.store
+import ingest.link_store
 import ingest.store
 import rules.group_store
 import rules.mute_store
@@ -34,6 +35,7 @@ from config.database import Policy, worker_engine
 POLICIES: tuple[Policy, ...] = (
     *gis.store.policies,
     *ingest.store.policies,
+    *ingest.link_store.policies,
     *video.store.policies,
     *rules.store.policies,
     *rules.mute_store.policies,

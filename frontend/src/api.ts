@@ -11,6 +11,7 @@ import type {
   FieldDifference,
   FindingPage,
   Incident,
+  Link,
   MapDescription,
   Mode,
   ModeStep,
@@ -138,6 +139,7 @@ export const api = {
     request<Ticket>('POST', `/tickets/${encodeURIComponent(id)}/moves`, wish, { 'Idempotency-Key': key }),
   cameras: () => everyPage<Camera>('/cameras', { limit: 500 }, DEVICES_LIMIT),
   sensors: () => everyPage<Device>('/sensors', { limit: 500 }, DEVICES_LIMIT),
+  links: async () => (await request<Page<Link>>('GET', '/links')).items,
   alerts: async (filters: { state?: string; incident?: string; rule?: string; limit?: number }) =>
     (await request<Page<Alert>>('GET', `/alerts${query(filters)}`)).items,
   moveAlert: (id: string, wish: AlertWish, key: string) =>

@@ -57,6 +57,7 @@ export interface Summary {
 
 export interface Presence {
   online: number
+  silent: number
   offline: number
   unknown: number
   total: number
@@ -371,8 +372,21 @@ export interface Device {
   name: string
   lng: number
   lat: number
-  state: 'online' | 'offline' | 'unknown'
+  state: 'online' | 'silent' | 'offline' | 'unknown'
+  state_since?: string | null
   version?: number
+}
+
+/** What is heard of a county as a whole; `id` is its code. */
+export interface Link {
+  id: string
+  name: string
+  state: Device['state']
+  state_since: string | null
+  version: number
+  /** Only where it is asked for, not where it is told. */
+  sensors?: number
+  silent?: number
 }
 
 export interface Camera extends Device {

@@ -48,6 +48,7 @@ export const live = {
     risk: computed(() => replica.value.shelves.risk),
     sensor: computed(() => replica.value.shelves.sensor),
     camera: computed(() => replica.value.shelves.camera),
+    link: computed(() => replica.value.shelves.link),
   },
   pulse: shallowReadonly(pulse),
   /** Server time in ms, told once a second. */

@@ -9,7 +9,7 @@
  * repeated or late delivery changes nothing. Every function returns a new replica and leaves its argument as it was.
  */
 import { isOpen } from './ticket'
-import type { Alert, Camera, Device, Incident, LiveEvent, Mode, Notice, RiskNews, SyncAnswer, Ticket } from './contract'
+import type { Alert, Camera, Device, Incident, Link, LiveEvent, Mode, Notice, RiskNews, SyncAnswer, Ticket } from './contract'
 
 interface Kinds {
   ticket: Ticket
@@ -17,6 +17,7 @@ interface Kinds {
   alert: Alert
   sensor: Device
   camera: Camera
+  link: Link
   notice: Notice
   mode: Mode
   risk: RiskNews
@@ -32,7 +33,7 @@ export interface Replica {
   readonly shelves: Shelves
 }
 
-const KINDS: readonly Kind[] = ['ticket', 'incident', 'alert', 'sensor', 'camera', 'notice', 'mode', 'risk']
+const KINDS: readonly Kind[] = ['ticket', 'incident', 'alert', 'sensor', 'camera', 'link', 'notice', 'mode', 'risk']
 
 export function emptyReplica(): Replica {
   return { cursor: null, held: [], shelves: emptyShelves() }
@@ -91,7 +92,7 @@ export function forgetEnded(replica: Replica, before_ms: number): Replica {
 }
 
 function emptyShelves(): Shelves {
-  return { ticket: new Map(), incident: new Map(), alert: new Map(), sensor: new Map(), camera: new Map(), notice: new Map(), mode: new Map(), risk: new Map() }
+  return { ticket: new Map(), incident: new Map(), alert: new Map(), sensor: new Map(), camera: new Map(), link: new Map(), notice: new Map(), mode: new Map(), risk: new Map() }
 }
 
 function shelvesOf(snapshot: NonNullable<SyncAnswer['snapshot']>): Shelves {

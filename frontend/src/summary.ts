@@ -36,7 +36,7 @@ export function useSummary(region: () => string | null) {
     timer = setTimeout(() => void ask(), delay_ms)
   }
 
-  watch([live.shelves.ticket, live.shelves.sensor, live.shelves.camera], () =>
+  watch([live.shelves.ticket, live.shelves.sensor, live.shelves.camera, live.shelves.link], () =>
     plan(AFTER_CHANGE_MS),
   )
   watch(region, () => plan(0))

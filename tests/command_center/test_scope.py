@@ -66,6 +66,7 @@ SEEN = {
     "imports": _OF_THE_CITY,
     "reading_positions": f"sensor IN (SELECT n FROM sensors WHERE {_OWN})",
     "sensors": _OWN,
+    "links": _OWN,
     "readings": f"sensor IN (SELECT n FROM sensors WHERE {_OWN})",
     "quarantine": _OWN,
     "cameras": _OWN,
@@ -548,7 +549,9 @@ def test_the_figures_of_the_counties_add_up_to_the_citys(filled: RunningCity) ->
     def counts(found: dict[str, Any]) -> list[int]:
         domains = [value for d in found["domains"] for value in (d["open"], d["today"], d["overdue"], sum(d["trend"]))]
         states = [
-            found[kind][state] for kind in ("sensors", "cameras") for state in ("online", "offline", "unknown", "total")
+            found[kind][state]
+            for kind in ("sensors", "cameras")
+            for state in ("online", "silent", "offline", "unknown", "total")
         ]
         return domains + states
 

@@ -322,6 +322,13 @@ export const en: Messages = {
   cameras: 'cameras',
   online: 'online',
   breadcrumb: 'Region in view',
+  link: {
+    label: 'Links of counties',
+    silent: 'nothing is heard',
+    offline: 'link offline',
+    since: 'since {time}, {length}',
+    silent_sensors: '{silent} of {sensors} sensors silent',
+  },
   stale: {
     link: 'The link to the server is lost',
     worker: 'The background worker does not answer',
@@ -362,7 +369,7 @@ export const en: Messages = {
     legend: 'Legend',
     legend_cells: 'Cell colour: gravest open alert',
     legend_cluster: 'Number: tickets at this place',
-    state: { online: 'online', unknown: 'unknown', offline: 'offline' },
+    state: { online: 'online', silent: 'silent', unknown: 'unknown', offline: 'offline' },
     zoom_in: 'Zoom in',
     zoom_out: 'Zoom out',
     inferred: 'inferred',

@@ -320,6 +320,13 @@ export const zh = {
   cameras: '摄像机',
   online: '在线',
   breadcrumb: '当前查看的区域',
+  link: {
+    label: '县区链路',
+    silent: '全部测点静默',
+    offline: '链路离线',
+    since: '自 {time} 起，已 {length}',
+    silent_sensors: '{sensors} 个测点中 {silent} 个静默',
+  },
   stale: {
     link: '与服务器的连接已中断',
     worker: '后台处理程序没有响应',
@@ -356,7 +363,7 @@ export const zh = {
     legend: '图例',
     legend_cells: '网格底色：未解除告警的最高等级',
     legend_cluster: '数字：此处的工单件数',
-    state: { online: '在线', unknown: '未知', offline: '离线' },
+    state: { online: '在线', silent: '静默', unknown: '未知', offline: '离线' },
     zoom_in: '放大',
     zoom_out: '缩小',
     inferred: '推定',

@@ -9,7 +9,7 @@ const FIELD = 32
 
 export function icons(palette: Palette): [name: string, picture: ImageData][] {
   const pins = SEVERITIES.map((severity): [string, ImageData] => [`pin-${severity}`, pin(OUTLINES[severity], palette.severity[severity], palette)])
-  const states: Device['state'][] = ['online', 'unknown', 'offline']
+  const states: Device['state'][] = ['online', 'silent', 'unknown', 'offline']
   const devices = states.flatMap((state): [string, ImageData][] => [
     [`sensor-${state}`, device('M-8 0a8 8 0 1 0 16 0a8 8 0 1 0-16 0z', state, palette)],
     [`camera-${state}`, device('M-9-8H9V8H-9z', state, palette)],
@@ -28,14 +28,18 @@ function pin(outline: string, colour: string, palette: Palette): ImageData {
   }, outline)
 }
 
-/** Online is filled, unknown hatched, offline hollow: unknown is never green. */
+/** Online is filled, unknown hatched, offline hollow, silent hollow with a dot: unknown is never green. */
 function device(outline: string, state: Device['state'], palette: Palette): ImageData {
   return draw((brush, shape) => {
     brush.fillStyle = state === 'online' ? palette.normal : palette.land
     brush.fill(shape)
     brush.strokeStyle = state === 'online' ? palette.on_pin : palette.unknown
-    brush.lineWidth = state === 'offline' ? 4 : 2.5
+    brush.lineWidth = state === 'offline' || state === 'silent' ? 4 : 2.5
     brush.stroke(shape)
+    if (state === 'silent') {
+      brush.fillStyle = palette.unknown
+      brush.fill(new Path2D('M-2.5 0a2.5 2.5 0 1 0 5 0a2.5 2.5 0 1 0-5 0z'))
+    }
     if (state !== 'unknown') return
     brush.clip(shape)
     brush.lineWidth = 3
