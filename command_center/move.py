@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -25,6 +25,9 @@ from command_center.ticket.ticket import Move, Stale, Status, Step, Ticket
 from config.database import widen
 from gis.region import RegionTree
 from rules.correlation import Correlation
+
+_FILING: Final = frozenset({Move.FILE, Move.SELF_HANDLE})
+"""What makes a matter of what a person reported."""
 
 
 class Practice(Protocol):
@@ -86,7 +89,7 @@ def make_move(
         families = incident_store.families_of(connection, [own])
         incident_store.lock_families(connection, families, city.correlation)
     # Incident before ticket, as the worker locks them.
-    matters = _lock_matters(connection, own, wish.move, other)
+    matters = _lock_matters(connection, found, wish.move, other, city.correlation)
     locked = ticket_store.load_tickets(connection, [ticket, *([other] if other else ())])
     before = locked[ticket]
     if not tickets.may_see(before, account.scope):
@@ -97,7 +100,7 @@ def make_move(
     step = decide(before, wish, account.actor, city.tree, city.dispatch, now)
     step = assigned(connection, before.place, before, step, city.dispatch, city.tree)
     after = tickets.after(before, step)
-    changed, steps = _regrouped(connection, matters, own, after, step, city, now)
+    changed, steps = _regrouped(connection, matters, own, after, step, now)
     for incident in changed:
         incident_store.save_incident_status(connection, incident)
     incident_store.save_incident_steps(connection, steps)
@@ -108,20 +111,33 @@ def make_move(
     return Done(tuple(done), tuple(changed))
 
 
-def _lock_matters(connection: Connection, own: UUID, move: Move, other: UUID | None) -> dict[UUID, incidents.Incident]:
-    """The ticket's incident and those that it joins or leaves, locked: of a merged one those that have its signals now."""
+def _lock_matters(
+    connection: Connection, ticket: Ticket, move: Move, other: UUID | None, table: Correlation
+) -> dict[UUID, incidents.Incident]:
+    """The ticket's incident, locked, and with it those that it joins, leaves or stands beside from now on."""
+    own = ticket.place.incident
     if move is Move.MERGE and other is not None:
         master = ticket_store.read_ticket(connection, other)
         return incident_store.load_incidents(connection, {own} if master is None else {own, master.place.incident})
     while True:
-        keepers = set(incident_store.keepers(connection, own)) if move is Move.SPLIT else set()
+        others = _touched(connection, ticket, move, table)
         attempt = connection.begin_nested()
-        locked = incident_store.load_incidents(connection, {own, *keepers})
-        if not keepers or set(incident_store.keepers(connection, own)) == keepers:
+        locked = incident_store.load_incidents(connection, {own, *others})
+        if not others or _touched(connection, ticket, move, table) == others:
             attempt.commit()
             return locked
         # Holding some while waiting for others is how two people embrace.
         attempt.rollback()
+
+
+def _touched(connection: Connection, ticket: Ticket, move: Move, table: Correlation) -> set[UUID]:
+    """The other incidents that a move changes: what has the signals of one that is split off, or lies beside what is filed."""
+    own = ticket.place.incident
+    if move is Move.SPLIT:
+        return set(incident_store.keepers(connection, own))
+    if move in _FILING and ticket.status in tickets.UNFILED:
+        return regroup.beside(connection, own, incident_store.signals_of(connection, own), table)
+    return set()
 
 
 def _regrouped(
@@ -130,7 +146,6 @@ def _regrouped(
     own: UUID,
     after: Ticket,
     step: Step,
-    city: Practice,
     now: datetime,
 ) -> tuple[list[incidents.Incident], list[IncidentStep]]:
     """What a step of a ticket makes of its incident and of those beside it; signals go along."""
@@ -145,9 +160,8 @@ def _regrouped(
         return [], []
     if incident.status == incidents.REPORTED and changed.status == incidents.OPEN:
         # The desk has seen what lies near and files it all the same.
-        signals = incident_store.signals_of(connection, own)
-        changed, steps = regroup.stand_alone(connection, changed, signals, city.correlation, now, step)
-        return [changed], steps
+        others = [one for one in matters.values() if one.id != own]
+        return regroup.stand_alone(connection, changed, others, now, step)
     return [changed], []
 
 

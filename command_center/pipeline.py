@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Engine
 
+from command_center import regroup
 from command_center.city import City
 from command_center.event import log
 from command_center.heartbeat import last_beat
@@ -258,6 +259,14 @@ def end_left_over(city: City, engine: Engine, now: float) -> int:
         changes = left_over(load_open_alerts(connection), city.rulebook, round(now * 1e6))
         log.append(connection, respond(connection, changes, city, datetime.fromtimestamp(now, UTC)))
     return len(changes)
+
+
+def relabel(city: City, engine: Engine, now: float) -> int:
+    """Bring open incidents under the correlation table in force; how many events that made: none when it did not change."""
+    with engine.begin() as connection:
+        events = regroup.relabel(connection, city, datetime.fromtimestamp(now, UTC))
+        log.append(connection, events)
+    return len(events)
 
 
 def clock_stepped(memory: Memory, step_s: float, now: float) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -38,6 +38,13 @@ class Practice(Protocol):
 
     @property
     def dispatch(self) -> DispatchTable: ...
+
+
+class Correlating(Practice, Protocol):
+    """What it takes besides to say which matters are one."""
+
+    @property
+    def correlation(self) -> Correlation: ...
 
 
 @dataclass
@@ -129,6 +136,22 @@ def unite(
     return survivor
 
 
+def relabel(connection: Connection, city: Correlating, now: datetime) -> list[Event]:
+    """Bring what is open under the correlation table in force, another one than it came under: signals get its families, and
+    incidents that are one matter by now become one. Returns the events to append.
+    """
+    table = city.correlation
+    longest_us = max(reach.within_us for reach in (table.default, *table.reaches.values()))
+    signals = incident_store.relabel(connection, now - timedelta(microseconds=longest_us), table)
+    if not signals:
+        return []
+    clusters, matters = lock_linked(connection, signals, (), table)
+    for cluster in clusters:
+        if len(cluster.incidents) > 1:
+            unite(matters, cluster.incidents, city, now)
+    return write(connection, matters, now)
+
+
 def _can_end(ticket: Ticket) -> bool:
     """Whether a ticket may be merged into another one."""
     transition = TRANSITIONS.get((ticket.status, Move.MERGE))
@@ -195,7 +218,7 @@ def _leave_apart(matters: Matters, survivor: UUID, other: UUID, now: datetime) -
     for own, beside in ((survivor, other), (other, survivor)):
         incident = replace(matters.incidents[own], version=matters.incidents[own].version + 1)
         matters.change(incident)
-        facts = _named("from", matters.incidents[beside])
+        facts = {"from": [str(beside)]}
         matters.steps.append(_step(incident, "kept_apart", now, None, "both owe a report upwards", facts))
     matters.apart.add(frozenset((survivor, other)))
 
@@ -284,30 +307,35 @@ def split_by_person(
     return changed, steps
 
 
-def stand_alone(
-    connection: Connection,
-    incident: Incident,
-    signals: Sequence[Signal],
-    table: Correlation,
-    now: datetime,
-    step: Step | None = None,
-) -> tuple[Incident, list[IncidentStep]]:
-    """What a person reported becomes a matter of its own: it is kept apart from those open ones that it is linked to.
-
-    Whoever filed it saw them and gave a reason. The families of ``signals`` are locked.
-    """
+def beside(connection: Connection, own: UUID, signals: Sequence[Signal], table: Correlation) -> set[UUID]:
+    """The other open incidents that signals of ``own`` are linked to, but for storms. Their families are locked."""
     if not signals:
-        return incident, []
+        return set()
     near = replace(table, storm=None)
     known, _ = incident_store.signals_within_reach(connection, signals, near)
-    beside = [one for one in known if one.incident != incident.id]
-    linked = sorted({other for cluster in correlate(signals, beside, (), near) for other in cluster.incidents})
-    if not linked:
-        return incident, []
-    incident_store.keep_apart(connection, {frozenset((incident.id, other)) for other in linked}, now)
+    others = [one for one in known if one.incident != own]
+    return {other for cluster in correlate(signals, others, (), near) for other in cluster.incidents}
+
+
+def stand_alone(
+    connection: Connection, incident: Incident, others: Collection[Incident], now: datetime, step: Step | None = None
+) -> tuple[list[Incident], list[IncidentStep]]:
+    """What a person reported becomes a matter of its own, apart from those locked open ones that it is linked to: both say so.
+
+    Whoever filed it saw them and gave a reason: ``step``, which counted the incident's version already.
+    """
+    if not others:
+        return [incident], []
+    incident_store.keep_apart(connection, {frozenset((incident.id, other.id)) for other in others}, now)
     after = incident if step is not None else replace(incident, version=incident.version + 1)
     by, reason = (None, None) if step is None else (step.by, step.reason)
-    return after, [_step(after, "kept_apart", now, by, reason, {"from": [str(other) for other in linked]})]
+    names = sorted(str(other.id) for other in others)
+    changed, steps = [after], [_step(after, "kept_apart", now, by, reason, {"from": names})]
+    for other in others:
+        beside_it = replace(other, version=other.version + 1)
+        changed.append(beside_it)
+        steps.append(_step(beside_it, "kept_apart", now, by, reason, {"from": [str(incident.id)]}))
+    return changed, steps
 
 
 def part(matters: Matters, incident: UUID, taken: int, to: Incident, by: Actor, reason: str, now: datetime) -> None:

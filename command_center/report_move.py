@@ -148,14 +148,18 @@ def take_report(
     moved = _steps(connection, place, kind, said, who, city, now)
     ticket = moved[-1][0]
     incident = _incident(place, kind, number, ticket, now)
+    changed = [incident]
     signal = _signal(report, place.category, city.correlation)
     incident_store.save_incidents(connection, [incident])
     incident_store.save_signals(connection, [(signal, incident.id)], now)
     incident_store.save_incident_steps(connection, [regroup.opening(incident, signal, now)])
     if incident.status == incidents.OPEN:
         # Whoever handled it on the spot has told what it was.
-        incident, apart = regroup.stand_alone(connection, incident, [signal], city.correlation, now)
-        incident_store.save_incident_status(connection, incident)
+        linked = regroup.beside(connection, incident.id, [signal], city.correlation)
+        others = [o for o in incident_store.load_incidents(connection, linked).values() if o.status == incidents.OPEN]
+        changed, apart = regroup.stand_alone(connection, incident, others, now)
+        for one in changed:
+            incident_store.save_incident_status(connection, one)
         incident_store.save_incident_steps(connection, apart)
     ticket_store.insert_tickets(connection, moved[:1])
     for (before, _), (after, step) in pairwise(moved):
@@ -167,7 +171,7 @@ def take_report(
         tickets.event_of(ticket),
     ]
     if incident.status != incidents.REPORTED:
-        events.append(incidents.event_of(incident))
+        events += [incidents.event_of(one) for one in changed]
     return Taken(report, tuple(events))
 
 

@@ -81,6 +81,8 @@ class Worker:
             add_quantities(connection, read_quantities(self.settings.city))
         self.city: City = self._read_city()
         self._end_left_over()
+        if changed := pipeline.relabel(self.city, self.engine, now):
+            self.log.info("incidents are one matter by the changed correlation table", events=changed)
         with self.engine.connect() as connection:
             self.memory: Memory = pipeline.remember(connection, self.city, now, self.settings.worker_name)
         self.listening_since = now

@@ -232,6 +232,35 @@ def _signal_of(row: Any) -> Signal:
     return Signal(row.signal, row.kind, row.family, row.township, row.source, row.lng, row.lat, microseconds(row.at))
 
 
+_RELABELLED = text(
+    "WITH said AS (SELECT 'alert' AS kind, id AS signal, category FROM alerts"
+    " UNION ALL SELECT 'report', r.id, t.category FROM reports r JOIN tickets t ON t.id = r.ticket)"
+    " SELECT s.kind, s.signal, s.incident, s.source, s.township, s.lng, s.lat, s.at, s.family AS before,"
+    " coalesce(f.family, said.category) AS family, i.status FROM incident_signals s JOIN said USING (kind, signal)"
+    " JOIN incidents i ON i.id = s.incident"
+    " LEFT JOIN unnest(CAST(:categories AS text[]), CAST(:families AS text[])) AS f(category, family)"
+    " ON f.category = said.category WHERE s.at >= :since AND s.family <> coalesce(f.family, said.category)"
+)
+
+
+def relabel(connection: Connection, since: datetime, table: Correlation) -> list[Signal]:
+    """Give the signals since then the families of another table than they came under; those of open incidents are returned."""
+    labels = {category: family for family, own in table.families.items() for category in own}
+    asked = {"since": since, "categories": list(labels), "families": list(labels.values())}
+    before = connection.execute(_RELABELLED, asked).all()
+    if not before:
+        return []
+    lock_families(connection, {family for row in before for family in (row.before, row.family)}, table)
+    # More may have come while we waited for the lock.
+    found = connection.execute(_RELABELLED, asked).all()
+    if found:
+        connection.execute(
+            text("UPDATE incident_signals SET family = :family WHERE kind = :kind AND signal = :signal"),
+            [{"family": row.family, "kind": row.kind, "signal": row.signal} for row in found],
+        )
+    return [_signal_of(row) for row in found if row.status == "open"]
+
+
 def families_of(connection: Connection, owners: Iterable[UUID]) -> set[str]:
     """The families that signals of these incidents are of."""
     found = connection.execute(

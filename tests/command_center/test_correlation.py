@@ -16,6 +16,7 @@ import pytest
 
 from command_center.city import correlations
 from command_center.event import log
+from command_center.regroup import relabel
 from command_center.respond import respond
 from command_center.ticket.deadline import deadlines_of
 from command_center.ticket.store import load_steps, load_tickets, stored_deadlines
@@ -279,6 +280,32 @@ def test_a_flood_of_alarms_in_one_township_is_one_incident_and_a_fire_stays_its_
     assert [step["what"] for step in steps(empty, survivor.id)] == ["opened", *["absorbed"] * (before - 1)]
 
 
+def test_another_table_takes_up_what_is_open_and_what_it_says_is_one_matter_becomes_one(empty: RunningCity) -> None:
+    before = replace(TABLE, families={"old-name": ("re-smoke", "re-soot")})
+    after = replace(TABLE, families={"new-name": ("re-smoke", "re-fire")})
+    empty.city = replace(empty.city, correlation=before)
+    smoke, fire, soot = (here(empty, f"re-{what}", later_s=n) for n, what in enumerate(("smoke", "fire", "soot")))
+    far = here(empty, "re-fire", north_m=400)
+    for one in (smoke, fire, soot, far):
+        told(empty, [one])
+    assert sorted(map(len, partition(empty, [smoke, fire, soot, far]))) == [1, 1, 2], "soot is smoke, a fire is not"
+    older, younger = incident_of(empty, smoke), incident_of(empty, fire)
+    empty.city = replace(empty.city, correlation=after)
+    for turn in range(2):
+        with empty.engine.begin() as connection:
+            events = relabel(connection, empty.city, datetime.now(UTC))
+            log.append(connection, events)
+        assert bool(events) is (turn == 0), "what is under the table in force stays as it is"
+    assert incident_of(empty, fire).id == incident_of(empty, smoke).id == older.id
+    assert incident_of(empty, soot).id == older.id, "a link never parts what was joined"
+    assert incident_of(empty, far).id not in (older.id, younger.id)
+    assert [step["what"] for step in steps(empty, older.id)] == ["opened", "absorbed"]
+    assert empty.ticket(younger.ticket)["status"] == "merged"
+    new = here(empty, "re-fire", north_m=390)
+    told(empty, [new])
+    assert incident_of(empty, new).id == incident_of(empty, far).id, "signals that come find what came before"
+
+
 def split(running: RunningCity, incident: Any, *alerts: Alert, who: str = TOWN, **more: Any) -> Any:
     body = {"signals": [str(one.id) for one in alerts], "reason": "两件事", "version": incident.version}
     return running.console(who).post(f"/api/v1/incidents/{incident.id}/split", body | more)
@@ -373,7 +400,10 @@ def test_a_filed_report_stands_alone_beside_what_it_was_filed_against_and_takes_
     told(empty, [alert(home, "waterlogging", at=at, north_m=31)])
     assert incident_of(empty, machine).signals == 2
     empty.move(TOWN, row.ticket, "file", reason="另一处积水")
-    assert [step["what"] for step in steps(empty, row.id)] == ["opened", "kept_apart"]
+    trails = [steps(empty, identity) for identity in (row.id, incident_of(empty, machine).id)]
+    assert [[step["what"] for step in trail] for trail in trails] == [["opened", "kept_apart"]] * 2
+    assert [trail[1]["reason"] for trail in trails] == ["另一处积水"] * 2, "both say why"
+    assert [trail[1]["facts"]["from"] for trail in trails] == [[str(incident_of(empty, machine).id)], [str(row.id)]]
     near_report = alert(home, "waterlogging", at=at, north_m=75)
     told(empty, [near_report])
     # 45 m from the report, 44 m from what the machine saw last.
