@@ -31,8 +31,10 @@ from gis.locate import Cells, homes
 from gis.region import RegionTree
 from gis.store import index_cells, load_regions, read_cells
 from gis.version_store import ground_mark
-from ingest.sensor import Catalogue, Quantity
-from ingest.store import load_catalogue
+from ingest import profile
+from ingest.profile import BadProfiles
+from ingest.sensor import Catalogue, Profile, Quantity
+from ingest.store import add_quantities, load_catalogue, save_profiles
 from rules import correlation, group, inhibit, risk_table, rulebook
 from rules.correlation import PLAIN, BadCorrelation, Correlation
 from rules.group import BadGrouping, Grouping
@@ -236,6 +238,23 @@ def read_quantities(pack: str) -> list[Quantity]:
         Quantity(q["n"], q["name"], q["unit"], q["title"]["zh-CN"], q["title"]["en"], q["low"], q["high"])
         for q in found["quantities"]
     ]
+
+
+def read_profiles(pack: str) -> tuple[Profile, ...]:
+    """The models of devices that a data pack knows; none when it does not say. Raises BadSetting."""
+    file = _pack(pack).joinpath("profiles.yaml")
+    if not file.is_file():
+        return ()
+    try:
+        return profile.read(file.read_text("utf-8"), {quantity.name for quantity in read_quantities(pack)})
+    except (BadProfiles, UnicodeDecodeError) as problem:
+        raise BadSetting(f"config/{pack}/profiles.yaml: {problem}") from None
+
+
+def state_measurable(connection: Connection, pack: str) -> None:
+    """Have the database know the quantities and models of devices of a data pack. Raises BadSetting."""
+    add_quantities(connection, read_quantities(pack))
+    save_profiles(connection, read_profiles(pack))
 
 
 def inhibitions(pack: str) -> tuple[Inhibition, ...]:

@@ -254,9 +254,10 @@ def advance_clock(city: City, memory: Memory, engine: Engine, now: float) -> Cou
 
 
 def end_left_over(city: City, engine: Engine, now: float) -> int:
-    """End the open alerts whose rules are no longer in force; how many there were."""
+    """End the open alerts whose rules are no longer in force, or whose sensors are not in service; how many there were."""
+    out = {sensor.id for sensor in city.catalogue.sensors.values() if not sensor.in_service}
     with engine.begin() as connection:
-        changes = left_over(load_open_alerts(connection), city.rulebook, round(now * 1e6))
+        changes = left_over(load_open_alerts(connection), city.rulebook, round(now * 1e6), out)
         log.append(connection, respond(connection, changes, city, datetime.fromtimestamp(now, UTC)))
     return len(changes)
 

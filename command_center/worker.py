@@ -18,7 +18,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError, PendingRollbackErro
 from structlog.stdlib import BoundLogger
 
 from command_center import pipeline
-from command_center.city import City, build_city, city_mark, read_city, read_quantities
+from command_center.city import City, build_city, city_mark, read_city, state_measurable
 from command_center.clock_step import StepWatch
 from command_center.heartbeat import beat
 from command_center.mode import store as mode_store
@@ -29,7 +29,7 @@ from config.settings import BadSetting, Settings
 from ingest.message import Message
 from ingest.mqtt import Inbox
 from ingest.quarantine import NOT_STORED
-from ingest.store import add_quantities, ensure_partitions
+from ingest.store import ensure_partitions
 from rules.judge import carried
 
 _TICK_S = 1.0
@@ -78,7 +78,7 @@ class Worker:
         now = time.time()
         with self.engine.begin() as connection:
             ensure_partitions(connection, datetime.fromtimestamp(now, UTC))
-            add_quantities(connection, read_quantities(self.settings.city))
+            state_measurable(connection, self.settings.city)
         self.city: City = self._read_city()
         self._end_left_over()
         if changed := pipeline.relabel(self.city, self.engine, now):

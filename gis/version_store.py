@@ -26,6 +26,7 @@ from gis.planned_cell import Straddling, VersionRefused, Villages, planned
 from gis.projection import EqualArea
 from gis.store import cell_functions
 from gis.tiles import mark_stale
+from ingest.catalogue_store import save_rehomed
 
 PLANNED: Final = "planned"
 PUBLISHED: Final = "published"
@@ -177,7 +178,8 @@ def take_effect(
         shared = _shared(connection, version)
         ended, fresh = frozenset(gone) - frozenset(came), frozenset(came) - frozenset(gone)
         kin = nearest_kin((old, new, area_m2) for old, new, area_m2 in shared if old in ended)
-        placed = [_rehome(connection, table, index, frozenset(gone), frozenset(came), kin) for table in _SOURCES]
+        ground = index, frozenset(gone), frozenset(came), kin
+        placed = [_rehome(connection, table, *ground, now, version) for table in _SOURCES]
         checkpoint("sensors and cameras placed")
         functions = _hand_over(connection, ended, fresh, shared, now.astimezone(zone).date())
         checkpoint("functions handed over")
@@ -216,7 +218,8 @@ def ground_mark(connection: Connection) -> str:
             "SELECT concat_ws('/', (SELECT n FROM grid_versions WHERE state = 'in_force'),"
             " coalesce((SELECT max(n) FROM imports), 0),"
             " coalesce((SELECT revision FROM map_layers WHERE layer = 'regions'), 0),"
-            " coalesce((SELECT max(n) FROM sensors), 0), coalesce((SELECT max(n) FROM cameras), 0))"
+            " coalesce((SELECT max(n) FROM sensors), 0), coalesce((SELECT max(n) FROM cameras), 0),"
+            " coalesce((SELECT max(n) FROM sensor_history), 0), coalesce((SELECT sum(version) FROM profiles), 0))"
         )
     )
     return str(found.scalar_one())
@@ -658,6 +661,8 @@ def _rehome(
     gone: AbstractSet[str],
     came: AbstractSet[str],
     kin: Mapping[str, tuple[str, float]],
+    now: datetime,
+    version: int,
 ) -> tuple[int, int]:
     """Give the sensors or cameras on changed ground their cell: (how many have another one, how many no cell covers).
 
@@ -677,11 +682,14 @@ def _rehome(
         text(
             f"UPDATE {table} s SET cell = c.code, region = c.region, scope = c.scope"
             " FROM unnest(CAST(:numbers AS int[]), CAST(:codes AS text[])) AS v(n, code)"
-            " JOIN cells c ON c.code = v.code AND c.valid_to IS NULL"
-            " WHERE s.n = v.n AND (s.cell, s.scope) <> (c.code, c.scope) RETURNING s.n"
+            f" JOIN cells c ON c.code = v.code AND c.valid_to IS NULL JOIN {table} o ON o.n = v.n"
+            " WHERE s.n = v.n AND (s.cell, s.scope) <> (c.code, c.scope)"
+            " RETURNING s.id, o.cell AS was, s.cell, s.scope" + (", s.revision" if table == "sensors" else "")
         ),
         {"numbers": [n for n, _ in becomes], "codes": [code for _, code in becomes]},
     ).all()
+    if table == "sensors":
+        save_rehomed(connection, moved, now, version)
     return len(moved), sum(code is None for _, code in becomes)
 
 

@@ -232,7 +232,11 @@ class _Decoder:
         if quantity is None or (name not in sensor.quantities and name != "online"):
             self.reject(index, why.UNKNOWN_QUANTITY, f"the catalogue has no {name[:64]!r} for sensor {sensor.id}")
             return False
-        if not quantity.low <= value <= quantity.high:
+        plausible = self.catalogue.plausible(sensor, name)
+        if value in plausible.sentinels:
+            self.reject(index, why.SENTINEL, f"{value:g} is how a {sensor.profile} says that it has no {name}")
+            return False
+        if not plausible.low <= value <= plausible.high:
             flags |= OUT_OF_RANGE
         self.rows.append((sensor.n, quantity.n, value, at_us, received_us, key, flags, *position, index))
         return True

@@ -22,6 +22,7 @@ NULL_ISLAND: Final = "null_island"
 SWAPPED_AXES: Final = "swapped_axes"
 FAR_OUTSIDE: Final = "far_outside"
 RETAINED: Final = "retained"
+SENTINEL: Final = "sentinel"
 NOT_STORED: Final = "not_stored"
 
 KEPT_BYTES: Final = 65_536

@@ -4,10 +4,39 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 SENSOR_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+
+UNCONDITIONAL: Final = "unconditional"
+CONDITIONAL: Final = "conditional"
+WITHHELD: Final = "withheld"
+SHARINGS: Final = (UNCONDITIONAL, CONDITIONAL, WITHHELD)
+"""How other departments may use what a sensor says (无条件、有条件、不予共享)."""
+
+_NONE: Final[frozenset[float]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Plausible:
+    """What a device's values of a quantity may be. ``sentinels`` are numbers by which it says that it has no value."""
+
+    low: float
+    high: float
+    sentinels: frozenset[float] = _NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A model of device: what it can honestly report, and how often it reports (seconds; None where each site decides)."""
+
+    id: str
+    title: str
+    title_en: str
+    interval_s: float | None
+    plausible: Mapping[str, Plausible]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +56,19 @@ class Quantity:
         """The unit as people write it: ``ug/m3`` is µg/m³, the dimensionless ``1`` is nothing."""
         return "" if self.unit == "1" else self.unit.replace("ug", "µg").replace("m2", "m²").replace("m3", "m³")
 
+    @property
+    def plausible(self) -> Plausible:
+        """What its values may be where no model of device says more."""
+        return Plausible(self.low, self.high)
+
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
     """A catalogued source of readings. ``n`` is its integer in stored readings, ``scope`` its region path (gis.region).
 
     A sensor without a position (``lng is None``) moves: its messages carry one. ``interval_s`` is the expected time between
-    two messages; silence is judged by it.
+    two messages; silence is judged by it. ``profile`` names its model of device, "" when that is not known. One that is not
+    in service is heard and stored, and nothing follows from what it says or does not say.
     """
 
     n: int
@@ -48,6 +83,10 @@ class Sensor:
     lng: float | None
     lat: float | None
     interval_s: float
+    owner: str = ""
+    profile: str = ""
+    sharing: str = CONDITIONAL
+    in_service: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,11 +95,23 @@ class Catalogue:
 
     sensors: Mapping[str, Sensor]
     quantities: Mapping[str, Quantity]
-    version: int = 0
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, sensors: Iterable[Sensor], quantities: Iterable[Quantity], version: int = 0) -> Catalogue:
-        return cls({s.id: s for s in sensors}, {q.name: q for q in quantities}, version)
+    def of(
+        cls, sensors: Iterable[Sensor], quantities: Iterable[Quantity], profiles: Iterable[Profile] = ()
+    ) -> Catalogue:
+        return cls({s.id: s for s in sensors}, {q.name: q for q in quantities}, {p.id: p for p in profiles})
+
+    def plausible(self, sensor: Sensor, quantity: str) -> Plausible:
+        """What a sensor's values of a quantity may be: as its model of device says, else as the quantity does."""
+        profile = self.profiles.get(sensor.profile)
+        found = None if profile is None else profile.plausible.get(quantity)
+        return self._everywhere[quantity] if found is None else found
+
+    @cached_property
+    def _everywhere(self) -> Mapping[str, Plausible]:
+        return {q.name: q.plausible for q in self.quantities.values()}
 
     @cached_property
     def by_n(self) -> Mapping[int, Sensor]:

@@ -62,7 +62,7 @@ def fallen_silent(
         county = sensor.county
         if heard > last.get(county, 0.0):
             last[county] = heard
-        if state.get(sensor.n) != ONLINE:
+        if not sensor.in_service or state.get(sensor.n) != ONLINE:
             continue
         online[county] = online.get(county, 0) + 1
         due = max(heard, listening_since) + sensor.interval_s

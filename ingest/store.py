@@ -13,6 +13,7 @@ from geoalchemy2 import Geometry
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     Column,
     Connection,
     DateTime,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    or_,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
@@ -34,7 +36,7 @@ from ingest.message import Message
 from ingest.quarantine import KEPT_BYTES, Rejection
 from ingest.reading import DATUMS, ReadingBatch
 from ingest.reading import Column as Numbers
-from ingest.sensor import Catalogue, Quantity, Sensor
+from ingest.sensor import CONDITIONAL, Catalogue, Plausible, Profile, Quantity, Sensor
 
 Instant = DateTime(timezone=True)
 Path = Text(collation="C")
@@ -51,6 +53,18 @@ quantities = Table(
     Column("high", Double, nullable=False),
 )
 
+# Models of devices, as the data pack states them; plausible: quantity -> [low, high, [sentinels]].
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("title_en", Text, nullable=False),
+    Column("interval_s", Double),
+    Column("plausible", JSONB, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
+)
+
 sensors = Table(
     "sensors",
     metadata,
@@ -65,6 +79,13 @@ sensors = Table(
     Column("quantities", ARRAY(Text), nullable=False),
     Column("geom", Geometry("POINT", srid=4490, spatial_index=True)),
     Column("interval_s", Double, nullable=False),
+    Column("owner", Text, nullable=False, server_default=""),
+    Column("profile", Text, nullable=False, server_default=""),
+    Column("sharing", Text, nullable=False, server_default=CONDITIONAL),
+    Column("in_service", Boolean, nullable=False, server_default="true"),
+    Column("service_since", Instant),
+    # How often the entry was changed by people; version also counts its comings and goings.
+    Column("revision", Integer, nullable=False, server_default="1"),
     Column("state", Text, nullable=False, server_default="unknown"),
     Column("state_since", Instant),
     Column("last_received_at", Instant),
@@ -117,6 +138,7 @@ quarantine = Table(
     Column("county", Text),
     Column("source", Text),
     Column("scope", Path, nullable=False, index=True),
+    Index("ix_quarantine_unknown", "source", postgresql_where=text("reason = 'unknown_sensor'")),
 )
 
 policies = (
@@ -328,13 +350,58 @@ def load_catalogue(connection: Connection) -> Catalogue:
     found = connection.execute(
         text(
             "SELECT n, id, name, county, region, cell, scope, domain, quantities,"
-            " ST_X(geom) AS lng, ST_Y(geom) AS lat, interval_s"
+            " ST_X(geom) AS lng, ST_Y(geom) AS lat, interval_s, owner, profile, sharing, in_service"
             " FROM sensors ORDER BY n"
         )
     )
     return Catalogue.of(
         (Sensor(**{**row._mapping, "quantities": tuple(row.quantities)}) for row in found),
         (Quantity(*row) for row in connection.execute(quantities.select().order_by(quantities.c.n))),
+        load_profiles(connection),
+    )
+
+
+def load_profiles(connection: Connection) -> list[Profile]:
+    """The models of devices, by id."""
+    found = connection.execute(text("SELECT id, title, title_en, interval_s, plausible FROM profiles ORDER BY id"))
+    return [
+        Profile(
+            row.id,
+            row.title,
+            row.title_en,
+            row.interval_s,
+            {name: Plausible(low, high, frozenset(none)) for name, (low, high, none) in row.plausible.items()},
+        )
+        for row in found
+    ]
+
+
+def save_profiles(connection: Connection, stated: Iterable[Profile]) -> None:
+    """State the models of devices as a data pack has them. One that the pack has no longer stays: sensors may name it."""
+    rows = [
+        {
+            "id": profile.id,
+            "title": profile.title,
+            "title_en": profile.title_en,
+            "interval_s": profile.interval_s,
+            "plausible": {
+                name: [own.low, own.high, sorted(own.sentinels)] for name, own in sorted(profile.plausible.items())
+            },
+        }
+        for profile in stated
+    ]
+    if not rows:
+        return
+    upsert = insert(profiles)
+    columns = ("title", "title_en", "interval_s", "plausible")
+    differs = or_(*(profiles.c[name].is_distinct_from(upsert.excluded[name]) for name in columns))
+    connection.execute(
+        upsert.on_conflict_do_update(
+            index_elements=["id"],
+            set_={name: upsert.excluded[name] for name in columns} | {"version": profiles.c.version + 1},
+            where=differs,
+        ),
+        rows,
     )
 
 

@@ -92,7 +92,7 @@ def lay_out(
         (index, sensor.n)
         for index, rule in enumerate(rules)
         for sensor in catalogue.sensors.values()
-        if _is_for(rule, sensor, areas or {})
+        if sensor.in_service and _is_for(rule, sensor, areas or {})
     ]
     table = np.array(found, dtype="i8").reshape(-1, 2)
     ladders = np.full((len(rules), _LEVELS), _ENDLESS, dtype="i8")

@@ -398,7 +398,7 @@ class _Plan:
             shapely.prepare(area)
         self.measuring: dict[str, list[Sensor]] = defaultdict(list)
         for sensor in catalogue.sensors.values():
-            for quantity in dict.fromkeys(sensor.quantities):
+            for quantity in dict.fromkeys(sensor.quantities if sensor.in_service else ()):
                 self.measuring[quantity].append(sensor)
         self.ladders: dict[tuple[int, str | None, int], int] = {}
         self.ladder_list: list[Ladder] = []
@@ -448,7 +448,7 @@ class _Plan:
         quantity = self.catalogue.quantities.get(rule.quantity)
         for pair in rule.pairs:
             both = [self.catalogue.sensors.get(name) for name in (pair.a, pair.b)]
-            found = [s for s in both if s is not None and rule.quantity in s.quantities]
+            found = [s for s in both if s is not None and s.in_service and rule.quantity in s.quantities]
             if quantity is None or len(found) < 2 or not self._is_for(rule, found[0]):
                 continue
             self.inputs[len(self.walked)] = Input((pair.a, pair.b), (rule.quantity, rule.quantity))

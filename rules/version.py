@@ -265,18 +265,26 @@ def in_force(packed: Rulebook, versions: Sequence[RuleVersion], quantities: Abst
     return InForce(book, packed, edited)
 
 
-def left_over(open_alerts: Iterable[Alert], book: Rulebook, now_us: int) -> list[AlertChange]:
-    """The end of every open alert whose rule is no longer in force: nothing would end it any more."""
+def left_over(
+    open_alerts: Iterable[Alert], book: Rulebook, now_us: int, out_of_service: AbstractSet[str] = frozenset()
+) -> list[AlertChange]:
+    """The end of every open alert that nothing would end any more: its rule is no longer in force, or its sensor is one of
+    ``out_of_service`` (ids).
+    """
     rules = {rule.id for rule in book.rules}
+
+    def cause(alert: Alert) -> str | None:
+        if alert.rule not in rules:
+            return "rule_not_in_force"
+        return "out_of_service" if alert.source.kind == "sensor" and alert.source.id in out_of_service else None
+
     return [
         AlertChange(
             Change.ENDED,
-            replace(
-                alert, ended_at_us=now_us, version=alert.version + 1, why={**alert.why, "ended": "rule_not_in_force"}
-            ),
+            replace(alert, ended_at_us=now_us, version=alert.version + 1, why={**alert.why, "ended": why}),
         )
         for alert in open_alerts
-        if alert.rule not in rules
+        if (why := cause(alert)) is not None
     ]
 
 

@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from command_center.demo.city import DemoCity, Place
 from gis.region import SEPARATOR, Region
-from ingest.sensor import Sensor
+from ingest.sensor import CONDITIONAL, UNCONDITIONAL, WITHHELD, Sensor
 from video.camera import Camera
 
 KNOWN_GAUGE: Final = "demo-water-001"
@@ -73,6 +73,29 @@ _LATER_KINDS: Final = (
     SensorKind("ride", "游乐设施", "urban_management", ("ride_stuck_s",), 3, 60),
     SensorKind("hazmat", "危险货物运输车", "traffic", ("hazmat_speed",), 6, 30, moves=True),
 )
+# The model of device and the department of each kind.
+_MODEL: Final = {
+    "water": ("water-depth-gauge", "市城市管理局"),
+    "rain": ("rain-gauge", "市水利局"),
+    "river": ("radar-level-gauge", "市水利局"),
+    "gas": ("methane-detector", "市城市管理局"),
+    "dust": ("dust-station", "市生态环境局"),
+    "pressure": ("pipe-pressure-gauge", "市水务集团"),
+    "bridge": ("strain-gauge", "市住房和城乡建设局"),
+    "elevator": ("", "市市场监督管理局"),
+    "manhole": ("tilt-cover", "市城市管理局"),
+    "crowd": ("", "市公安局"),
+    "visitor": ("", "市文化广电和旅游局"),
+    "speed": ("", "市公安局交通警察支队"),
+    "traffic": ("", "市公安局交通警察支队"),
+    "parking": ("", "市城市管理局"),
+    "main": ("pipe-pressure-gauge", "市水务集团"),
+    "level": ("radar-level-gauge", "市水利局"),
+    "site": ("tsp-station", "市住房和城乡建设局"),
+    "shaft": ("confined-space-station", "市城市管理局"),
+    "ride": ("", "市市场监督管理局"),
+    "hazmat": ("", "市交通运输局"),
+}
 SENSOR_KINDS: Final = (*_FIRST_KINDS, *_LATER_KINDS)
 # Digits 9 and 10 of a GB/T 28181 code, and how cameras are shared out between domains.
 _CAMERA_INDUSTRY: Final = {"public_order": "00", "traffic": "04", "urban_management": "08", "emergency": "43"}
@@ -212,6 +235,10 @@ def _sensors(placed: Sequence[_Placed], first_n: int) -> Iterator[Sensor]:
             lng=None if row.kind.moves else row.lng,
             lat=None if row.kind.moves else row.lat,
             interval_s=row.kind.interval_s,
+            profile=_MODEL[row.kind.name][0],
+            owner=_MODEL[row.kind.name][1],
+            # What a department in law may not pass on as it likes; the rest of a city's gauges is open to the others.
+            sharing=CONDITIONAL if row.kind.domain == "public_order" else UNCONDITIONAL,
         )
 
 
@@ -276,6 +303,8 @@ def _picture_sensors(cameras: Iterable[Camera], first_n: int) -> Iterator[Sensor
             lng=camera.lng,
             lat=camera.lat,
             interval_s=60,
+            owner="市公安局",
+            sharing=WITHHELD,
         )
 
 

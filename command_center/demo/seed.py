@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from command_center.account.password import digest
 from command_center.account.store import save_account
-from command_center.city import read_quantities
+from command_center.city import state_measurable
 from command_center.demo.catalogue import DemoCatalogue, make_catalogue
 from command_center.demo.city import CellPlace, DemoCity, Place, make_city
 from command_center.standard.sheet import read_standards
@@ -52,7 +52,7 @@ def seed_demo(engine: Engine, pack: str, password: str, var: Path | None) -> Non
     catalogue = None if city is None else make_catalogue(city)
     networks = [] if city is None else _networks(city)
     with engine.begin() as connection:
-        ingest_store.add_quantities(connection, read_quantities(pack))
+        state_measurable(connection, pack)
         if city is not None and catalogue is not None:
             _add_ground(connection, city)
             for network in networks:
@@ -209,7 +209,7 @@ def _cell_row(place: CellPlace) -> dict[str, Any]:
 def _add_sources(connection: Connection, catalogue: DemoCatalogue) -> None:
     shared = ("id", "name", "county", "region", "cell", "scope", "domain")
     sensors = [
-        {name: getattr(s, name) for name in (*shared, "n", "interval_s")}
+        {name: getattr(s, name) for name in (*shared, "n", "interval_s", "owner", "profile", "sharing")}
         | {"quantities": list(s.quantities), "geom": _point(s.lng, s.lat)}
         for s in catalogue.sensors
     ]

@@ -21,6 +21,7 @@ import command_center.standard.store
 import command_center.ticket.store
 import gis.store
 import ingest.link_store
+import ingest.catalogue_store
 import ingest.store
 import rules.group_store
 import rules.mute_store
@@ -36,6 +37,7 @@ POLICIES: tuple[Policy, ...] = (
     *gis.store.policies,
     *ingest.store.policies,
     *ingest.link_store.policies,
+    *ingest.catalogue_store.policies,
     *video.store.policies,
     *rules.store.policies,
     *rules.mute_store.policies,
@@ -74,6 +76,9 @@ _WEB_WRITES = {
     "sessions": "INSERT, DELETE",
     "idempotency_keys": "INSERT, DELETE",
     "merge_jobs": "INSERT",
+    # What the worker heard of a sensor is not theirs to change.
+    "sensors": f"INSERT, UPDATE ({', '.join(ingest.catalogue_store.WRITTEN)})",
+    "sensor_history": "INSERT",
     "positions": "INSERT, UPDATE",
     # What a shift was stays as it was; it may only end sooner, or not begin.
     "rosters": "INSERT, UPDATE (ends_at), DELETE",

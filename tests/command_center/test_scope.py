@@ -34,6 +34,7 @@ WITHOUT_SCOPE = {
     "sessions": "finding the session comes before any scope",
     "heartbeats": "processes, not places",
     "quantities": "what can be measured",
+    "profiles": "models of devices",
     "rule_versions": "rules hold for the whole city, and everybody may read them",
     "rule_steps": "rules hold for the whole city, and everybody may read them",
     "calendar_days": "the whole city has one work calendar",
@@ -67,6 +68,7 @@ SEEN = {
     "reading_positions": f"sensor IN (SELECT n FROM sensors WHERE {_OWN})",
     "sensors": _OWN,
     "links": _OWN,
+    "sensor_history": _OWN,
     "readings": f"sensor IN (SELECT n FROM sensors WHERE {_OWN})",
     "quarantine": _OWN,
     "cameras": _OWN,
@@ -200,6 +202,8 @@ def _draw(connection: Connection) -> None:
         "INSERT INTO shadow_alerts SELECT 'r', 1, gen_random_uuid(), 's', code, scope, 1, now(), NULL, '{}' FROM cells",
         "INSERT INTO risks SELECT code, 'overall', 'grid', scope, 50, '[]', now(), 1 FROM cells",
         "INSERT INTO risk_history SELECT code, 'overall', now(), scope, 50 FROM cells",
+        "INSERT INTO sensor_history (sensor, revision, at, by, by_name, what, source, changes, scope)"
+        " SELECT id, 1, now(), 'somebody', 'somebody', 'changed', '', '{}', scope FROM sensors",
         "INSERT INTO reading_positions SELECT now(), n, n, 118, 34, 'WGS84', 118, 34 FROM sensors",
     ):
         connection.execute(text(statement))
@@ -371,6 +375,9 @@ def test_the_web_process_may_write_what_people_do_and_nothing_else(filled: Runni
         ("sessions", "DELETE"),
         ("idempotency_keys", "INSERT"),
         ("merge_jobs", "INSERT"),
+        ("sensors", "INSERT"),
+        ("sensors", "UPDATE"),
+        ("sensor_history", "INSERT"),
         ("rosters", "INSERT"),
         ("rosters", "UPDATE"),
         ("rosters", "DELETE"),

@@ -598,6 +598,7 @@ export const en: Messages = {
         mode: 'outside its mode (peacetime, wartime)',
         replaced: 'a newer alert of the same source',
         rule_not_in_force: 'the rule is no longer in force',
+        out_of_service: 'the sensor was taken out of service',
       },
       side: { above: 'above', below: 'below', either: 'above or below' },
     },

@@ -592,6 +592,7 @@ export const zh = {
         mode: '不在适用状态（平时、战时）',
         replaced: '由同一来源的新告警接替',
         rule_not_in_force: '规则已停用',
+        out_of_service: '传感器已停用',
       },
       side: { above: '高于', below: '低于', either: '高或低' },
     },
