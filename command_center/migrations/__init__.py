@@ -20,8 +20,8 @@ import command_center.staff_store
 import command_center.standard.store
 import command_center.ticket.store
 import gis.store
-import ingest.link_store
 import ingest.catalogue_store
+import ingest.link_store
 import ingest.store
 import rules.group_store
 import rules.mute_store
