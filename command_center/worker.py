@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -26,7 +26,8 @@ from command_center.mode.mode import in_force
 from command_center.pipeline import Memory, Outcome, advance
 from config.database import assert_durable, worker_engine
 from config.settings import BadSetting, Settings
-from ingest.message import Message
+from ingest.buffer import Buffer
+from ingest.message import Message, acknowledge, sent_again
 from ingest.mqtt import Inbox
 from ingest.quarantine import NOT_STORED
 from ingest.store import ensure_partitions
@@ -63,7 +64,9 @@ class Worker:
     def run(self) -> None:
         """Until ``stop`` is set."""
         self.engine = worker_engine(self.settings.database_url)
-        self.inbox = Inbox(self.settings.require_mqtt(), f"cc-{self.settings.worker_name}")
+        # Every door of the worker puts its messages here; each message knows whom to tell once it is stored.
+        self.buffer = Buffer(self.settings.buffer_messages, self.settings.buffer_mb * 1024 * 1024)
+        self.inbox = Inbox(self.settings.require_mqtt(), f"cc-{self.settings.worker_name}", self.buffer)
         self._until_done(self._load, "start")
         self.inbox.open()
         try:
@@ -157,11 +160,10 @@ class Worker:
             connected = self.inbox.connected
             self._take_city()
             asked_at = time.time()
-            messages = self.inbox.take(self.settings.batch_messages, 0.2, self.settings.linger_ms / 1000)
+            messages = self.buffer.take(self.settings.batch_messages, 0.2, self.settings.linger_ms / 1000)
             if self.inbox.behind:
                 self._listen()  # what the broker still holds for us may be anybody's
-            # A batch that is not full took all that had come.
-            self.heard_to = asked_at if len(messages) < self.settings.batch_messages else messages[-1].received_at
+            self.heard_to = self.buffer.waiting_since or asked_at
             if messages:
                 work: list[Sequence[Message]] = [messages]
                 self._until_done(partial(self._handle, work), "batch")
@@ -198,7 +200,7 @@ class Worker:
             except _AWAY as problem:
                 # The connection may have gone after the commit took effect: from now on these count as sent again, and
                 # what the database holds decides.
-                work[:] = [[replace(message, duplicate=True) for message in part] for part in work]
+                work[:] = [[sent_again(message) for message in part] for part in work]
                 self.doubtful = True
                 raise DatabaseAway(str(problem)) from problem
             except Exception as problem:  # noqa: BLE001  the worker's door: one message must never stop the city's path
@@ -216,7 +218,7 @@ class Worker:
 
     def _done(self, part: Sequence[Message], outcome: Outcome) -> None:
         self.checkpoint("before_acknowledgement")
-        self.inbox.acknowledge(part)
+        acknowledge(part)
         self.checkpoint("after_acknowledgement")
         self.inbox.publish(outcome.replies)
         self.checkpoint("after_receipts")

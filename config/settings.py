@@ -19,6 +19,7 @@ class Settings:
     """What one process is told.
 
     ``database_url`` names the role the process runs as: cc_owner migrates, cc_worker ingests and seeds, cc_web serves.
+    ``buffer_messages`` and ``buffer_mb`` (MiB of payload) bound what waits in the worker; beyond them its senders wait.
     ``stream_hosts`` are the only hosts that a look at a camera may connect to (host, host:port or CIDR).
     """
 
@@ -34,6 +35,8 @@ class Settings:
     stream_hosts: tuple[str, ...]
     batch_messages: int
     linger_ms: float
+    buffer_messages: int
+    buffer_mb: int
 
     def require_mqtt(self) -> str:
         if self.mqtt_url is None:
@@ -59,6 +62,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         stream_hosts=tuple(filter(None, environment.get("CC_STREAM_HOSTS", "").replace(" ", "").split(","))),
         batch_messages=_whole(environment, "CC_BATCH_MESSAGES", 2000, 1, 100_000),
         linger_ms=_number(environment, "CC_LINGER_MS", 5, 0, 1000),
+        buffer_messages=_whole(environment, "CC_BUFFER_MESSAGES", 50_000, 1, 10_000_000),
+        buffer_mb=_whole(environment, "CC_BUFFER_MB", 64, 1, 100_000),
     )
 
 

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, TypeAlias
+
+import msgspec
+
+Origin: TypeAlias = "Callable[[Sequence[Message]], None]"
+"""Told after their commit which of its messages are stored for good, in the order of the batch."""
 
 
-class Origin(NamedTuple):
-    """What the door needs to acknowledge a message.
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """What one sender sent at once: an MQTT publish, a station's frame.
 
-    ``connection`` counts our connections to the broker: a message id means nothing once the connection it came by is gone.
-    """
-
-    message_id: int
-    qos: int
-    connection: int
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One MQTT publish.
-
-    ``received_at`` is epoch seconds (UTC) at our door. ``duplicate`` is the DUP flag: the broker may have sent it before.
-    ``response_topic`` and ``correlation`` are the MQTT 5 request properties of a producer that wants our receipt. ``retained``:
-    it was kept by the broker for who comes later, so it says nothing of now.
+    ``received_at`` is epoch seconds (UTC) at our door. ``duplicate``: it may have been sent before (MQTT's DUP flag).
+    ``response_topic`` and ``correlation`` are the MQTT 5 request properties of a producer that wants our receipt. ``origin``
+    is told once the message is stored, None when nobody waits for that; ``number`` is the origin's own name for it.
+    ``retained``: it was kept by the broker for who comes later, so it says nothing of now.
     """
 
     topic: str
@@ -33,6 +28,7 @@ class Message:
     response_topic: str | None = None
     correlation: bytes | None = None
     origin: Origin | None = None
+    number: Any = None
     retained: bool = False
 
 
@@ -43,3 +39,18 @@ class Reply:
     topic: str
     payload: bytes
     correlation: bytes | None = None
+
+
+def acknowledge(messages: Iterable[Message]) -> None:
+    """Tell each origin which of its messages are stored for good."""
+    by_origin: dict[Origin, list[Message]] = {}
+    for message in messages:
+        if message.origin is not None:
+            by_origin.setdefault(message.origin, []).append(message)
+    for origin, own in by_origin.items():
+        origin(own)
+
+
+def sent_again(message: Message) -> Message:
+    """The same message as one that may have been stored before."""
+    return msgspec.structs.replace(message, duplicate=True)

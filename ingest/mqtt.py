@@ -7,9 +7,8 @@ unacknowledged, so a worker that cannot store makes the broker wait instead of f
 from __future__ import annotations
 
 import queue
-import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -19,7 +18,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from ingest.message import Message, Origin, Reply
+from ingest.buffer import Buffer
+from ingest.message import Message, Reply
 
 RECEIVE_MAXIMUM = 10_000
 SESSION_EXPIRY_S = 7 * 24 * 3600
@@ -54,13 +54,12 @@ def endpoint(url: str) -> tuple[str, int]:
 
 
 class Inbox:
-    """Messages as they come, to be taken in batches and acknowledged after the commit."""
+    """The broker's messages, put into ``buffer`` as they come and acknowledged after the commit."""
 
-    def __init__(self, url: str, client_id: str) -> None:
+    def __init__(self, url: str, client_id: str, buffer: Buffer) -> None:
         self._where = endpoint(url)
-        self._waiting: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._connections = 0
-        self._connected = threading.Event()
+        self._buffer = buffer
+        self._connection: _Connection | None = None
         self.refused: str | None = None
         self._client = make_client(url, client_id, manual_ack=True)
         self._client.on_connect = self._on_connect
@@ -70,12 +69,12 @@ class Inbox:
     @property
     def connected(self) -> bool:
         """Whether the broker has us subscribed now."""
-        return self._connected.is_set()
+        return self._connection is not None
 
     @property
     def behind(self) -> bool:
         """Whether so much waits here that the broker may hold back more."""
-        return self._waiting.qsize() >= RECEIVE_MAXIMUM // 2
+        return len(self._buffer) >= RECEIVE_MAXIMUM // 2 or not self._buffer.has_room
 
     def open(self) -> None:
         """Start to connect, and to reconnect for ever. Returns at once: the broker may be away."""
@@ -90,29 +89,6 @@ class Inbox:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def take(self, most: int, wait_s: float, linger_s: float) -> list[Message]:
-        """Up to ``most`` messages: waits ``wait_s`` for the first, then ``linger_s`` for company."""
-        try:
-            batch = [self._waiting.get(timeout=wait_s)]
-        except queue.Empty:
-            return []
-        until = time.monotonic() + linger_s
-        while len(batch) < most:
-            try:
-                batch.append(self._waiting.get(timeout=max(0.0, until - time.monotonic())))
-            except queue.Empty:
-                break
-        return batch
-
-    def acknowledge(self, messages: Iterable[Message]) -> None:
-        """Tell the broker that these are stored for good."""
-        for message in messages:
-            origin = message.origin
-            # After a reconnect the number may already stand for another message: then the broker sends this one again,
-            # and its key shows that it is stored.
-            if origin is not None and origin.qos and origin.connection == self._connections:
-                self._client.ack(origin.message_id, origin.qos)
-
     def publish(self, replies: Iterable[Reply]) -> None:
         """Send receipts. A receipt that is lost costs its producer one repeat, which is harmless."""
         for reply in replies:
@@ -126,27 +102,44 @@ class Inbox:
             self.refused = f"the broker refused the connection: {reason}"
             return
         self.refused = None
-        self._connections += 1
+        self._connection = _Connection(self)
         client.subscribe([(topic, _asking(topic)) for topic in SUBSCRIPTIONS])
-        self._connected.set()
 
     def _on_disconnect(self, *_: Any) -> None:
-        self._connected.clear()
+        self._connection = None
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        properties = message.properties
-        self._waiting.put(
-            Message(
-                topic=message.topic,
-                payload=bytes(message.payload),
-                received_at=time.time(),
-                duplicate=message.dup,
-                response_topic=getattr(properties, "ResponseTopic", None),
-                correlation=getattr(properties, "CorrelationData", None),
-                origin=Origin(message.mid, message.qos, self._connections),
-                retained=message.retain,
-            )
+        connection, properties = self._connection, message.properties
+        read = Message(
+            topic=message.topic,
+            payload=bytes(message.payload),
+            received_at=time.time(),
+            duplicate=message.dup,
+            response_topic=getattr(properties, "ResponseTopic", None),
+            correlation=getattr(properties, "CorrelationData", None),
+            origin=connection.acknowledge if connection and message.qos else None,
+            number=message.mid,
+            retained=message.retain,
         )
+        self._buffer.put([read])
+
+
+class _Connection:
+    """One connection to the broker: packet numbers mean nothing once it is gone.
+
+    After a reconnect a number may already stand for another message: then the broker sends this one again, and its key shows
+    that it is stored.
+    """
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        """Tell the broker that these are stored for good."""
+        for message in messages:
+            if self._inbox._connection is not self:
+                return
+            self._inbox._client.ack(message.number, 1)
 
 
 def _asking(topic: str) -> SubscribeOptions:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from sqlalchemy import Engine, text
 
@@ -393,4 +393,4 @@ def test_a_repeat_that_comes_after_a_long_stop_of_the_worker_is_still_known(benc
         connection.execute(text("UPDATE readings SET received_at = received_at - interval '2 hours'"))
         beat(connection, "worker", datetime.now(UTC), datetime.now(UTC) - timedelta(hours=2), "{}")
     bench.restart()
-    assert bench.send(replace(message, received_at=time.time())).counts["repeated"] == 1
+    assert bench.send(msgspec.structs.replace(message, received_at=time.time())).counts["repeated"] == 1

@@ -35,12 +35,15 @@ def test_everything_can_be_set() -> None:
             "CC_STREAM_HOSTS": "10.0.0.0/8, nvr:554,",
             "CC_BATCH_MESSAGES": "100000",
             "CC_LINGER_MS": "2.5",
+            "CC_BUFFER_MESSAGES": "1",
+            "CC_BUFFER_MB": "1000",
         }
     )
     assert (found.database_url, found.require_mqtt()) == ("postgresql://u@db/c", "mqtts://u:p@broker:8883")
     assert (found.http_host, found.http_port, found.city, found.var) == ("::", 0, "elsewhere", Path("/srv/a folder"))
     assert (found.secure_cookie, found.time_zone, found.worker_name) == (True, "UTC", "worker_2")
     assert (found.batch_messages, found.linger_ms) == (100_000, 2.5)
+    assert (found.buffer_messages, found.buffer_mb) == (1, 1000)
     assert found.stream_hosts == ("10.0.0.0/8", "nvr:554")
 
 
@@ -65,6 +68,8 @@ BAD = [
     ("CC_BATCH_MESSAGES", "1.5"),
     ("CC_BATCH_MESSAGES", "many"),
     ("CC_LINGER_MS", "-0.1"),
+    ("CC_BUFFER_MESSAGES", "0"),
+    ("CC_BUFFER_MB", "0.5"),
     ("CC_LINGER_MS", "1001"),
     ("CC_LINGER_MS", "inf"),
     ("CC_LINGER_MS", "5 ms"),
