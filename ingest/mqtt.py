@@ -2,37 +2,61 @@
 
 A message is acknowledged when we say so, which is after its commit. The broker may have ``RECEIVE_MAXIMUM`` of them
 unacknowledged, so a worker that cannot store makes the broker wait instead of filling its own memory.
+
+paho calls recv four times and select once for every message. So this door reads beneath it: chunks of many packets off the
+socket, ordinary messages out of them at once (ingest.packet), all else handed on to paho packet by packet. That needs names
+that paho does not promise (PRIVATE_NAMES); where one is missing paho reads by itself, several times more slowly.
 """
 
 from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.exception import MalformedPacket
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ingest.buffer import Buffer
 from ingest.message import Message, Reply
+from ingest.packet import BadPacket, Topics, acknowledgements, packet_at, publishes
 
 RECEIVE_MAXIMUM = 10_000
 SESSION_EXPIRY_S = 7 * 24 * 3600
 SUBSCRIPTIONS = ("cc/v1/+/+/reading", "cc/v1/+/+/state", "cc/v1/+/+/raw/#")
 
 
-def make_client(url: str, client_id: str, *, manual_ack: bool = False) -> paho.Client:
+PRIVATE_NAMES: Final = (
+    "_in_packet",
+    "_last_bytes_received",
+    "_packet_handle",
+    "_packet_queue",
+    "_packet_read",
+    "_ping_t",
+    "_sock",
+    "_sock_recv",
+)
+"""What of paho's inside the bulk reader stands on."""
+
+_CHUNK_BYTES: Final = 256 * 1024
+_ROOM_S: Final = 0.1
+
+
+def make_client(
+    url: str, client_id: str, *, manual_ack: bool = False, kind: type[paho.Client] = paho.Client
+) -> paho.Client:
     """A client for ``mqtt://user:password@host:port``, not yet connected; it reconnects by itself once started.
 
     ``mqtts://…?ca=FILE`` is encrypted and trusts the authorities in FILE, the system's without it.
     """
     parts = urlsplit(url)
-    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5, manual_ack=manual_ack)
+    client = kind(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5, manual_ack=manual_ack)
     if parts.username:
         client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
     if parts.scheme == "mqtts":
@@ -53,15 +77,94 @@ def endpoint(url: str) -> tuple[str, int]:
     return parts.hostname or "127.0.0.1", parts.port or (8883 if parts.scheme == "mqtts" else 1883)
 
 
-class Inbox:
-    """The broker's messages, put into ``buffer`` as they come and acknowledged after the commit."""
+def reads_in_bulk(client: paho.Client) -> bool:
+    """Whether this paho has all that the bulk reader stands on."""
+    return all(hasattr(client, name) for name in PRIVATE_NAMES)
 
-    def __init__(self, url: str, client_id: str, buffer: Buffer) -> None:
+
+class _Ended(Exception):
+    """A packet ended the connection."""
+
+    def __init__(self, code: MQTTErrorCode) -> None:
+        super().__init__(code.name)
+        self.code = code
+
+
+class _BulkClient(paho.Client):
+    """paho with its reading replaced: ``take`` is given a chunk's bytes and returns those that are not a whole packet yet."""
+
+    take: Callable[[bytes], bytes]
+    may_read: Callable[[], bool]
+    _left: tuple[object, bytes] = (None, b"")
+
+    def _packet_read(self) -> MQTTErrorCode:
+        if not self.may_read():
+            # The broker waits for us; that it does not answer a ping meanwhile says nothing of it.
+            self._ping_t = 0.0
+            return MQTTErrorCode.MQTT_ERR_AGAIN
+        try:
+            chunk = self._sock_recv(_CHUNK_BYTES)
+        except BlockingIOError:
+            return MQTTErrorCode.MQTT_ERR_AGAIN
+        except OSError:
+            return MQTTErrorCode.MQTT_ERR_CONN_LOST
+        if not chunk:
+            return MQTTErrorCode.MQTT_ERR_CONN_LOST
+        self._last_bytes_received = time.monotonic()
+        # What is left of an earlier connection's bytes means nothing to this one.
+        socket, left = self._left
+        data = left + chunk if left and socket is self._sock else chunk
+        try:
+            self._left = self._sock, self.take(data)
+        except BadPacket:
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        except _Ended as end:
+            return end.code
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def hand_on(self, first: int, body: bytes) -> None:
+        """Let paho deal with one packet. Raises _Ended."""
+        self._in_packet = {
+            "command": first,
+            "have_remaining": 1,
+            "remaining_count": [],
+            "remaining_mult": 1,
+            "remaining_length": len(body),
+            "packet": bytearray(body),
+            "to_process": 0,
+            "pos": 0,
+        }
+        try:
+            code = self._packet_handle()
+        except MalformedPacket as problem:
+            raise BadPacket(str(problem)) from None
+        if code > 0:
+            raise _Ended(code)
+
+    def write(self, packets: bytes) -> None:
+        """Send packets that ask for no answer."""
+        self._packet_queue(packets[0], packets, 0, 1)
+
+
+class Inbox:
+    """The broker's messages, put into ``buffer`` as they come and acknowledged after the commit.
+
+    ``in_bulk`` False lets paho read by itself, one message at a time.
+    """
+
+    def __init__(self, url: str, client_id: str, buffer: Buffer, *, in_bulk: bool = True) -> None:
         self._where = endpoint(url)
         self._buffer = buffer
         self._connection: _Connection | None = None
         self.refused: str | None = None
-        self._client = make_client(url, client_id, manual_ack=True)
+        self._topics = Topics()
+        self._client = make_client(url, client_id, manual_ack=True, kind=_BulkClient if in_bulk else paho.Client)
+        if isinstance(self._client, _BulkClient):
+            if reads_in_bulk(self._client):
+                self._client.take = self._take
+                self._client.may_read = self._may_read
+            else:
+                self._client = make_client(url, client_id, manual_ack=True)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
@@ -70,6 +173,10 @@ class Inbox:
     def connected(self) -> bool:
         """Whether the broker has us subscribed now."""
         return self._connection is not None
+
+    def is_current(self, connection: _Connection) -> bool:
+        """Whether packet numbers of this connection still mean something."""
+        return self._connection is connection
 
     @property
     def behind(self) -> bool:
@@ -102,11 +209,30 @@ class Inbox:
             self.refused = f"the broker refused the connection: {reason}"
             return
         self.refused = None
-        self._connection = _Connection(self)
+        self._connection = _Connection(self, client)
         client.subscribe([(topic, _asking(topic)) for topic in SUBSCRIPTIONS])
 
     def _on_disconnect(self, *_: Any) -> None:
         self._connection = None
+
+    def _may_read(self) -> bool:
+        return self._buffer.wait_for_room(_ROOM_S)
+
+    def _take(self, data: bytes) -> bytes:
+        """Packets out of a chunk, in their order; returns what is not a whole packet yet. Raises BadPacket."""
+        begin, received_at = 0, time.time()
+        while True:
+            connection = self._connection
+            origin = None if connection is None else connection.acknowledge
+            messages, begin = publishes(data, begin, self._topics, received_at, origin)
+            if messages:
+                self._buffer.put(messages)
+            packet = packet_at(data, begin)
+            if packet is None:
+                return data[begin:]
+            assert isinstance(self._client, _BulkClient)
+            self._client.hand_on(packet.first, data[packet.body : packet.end])
+            begin = packet.end
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         connection, properties = self._connection, message.properties
@@ -131,15 +257,21 @@ class _Connection:
     that it is stored.
     """
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: Inbox, client: paho.Client) -> None:
         self._inbox = inbox
+        self._client = client
+        # One object, so that a batch's messages are told apart by it quickly.
+        self.acknowledge: Callable[[Sequence[Message]], None] = self._acknowledge
 
-    def acknowledge(self, messages: Sequence[Message]) -> None:
+    def _acknowledge(self, messages: Sequence[Message]) -> None:
         """Tell the broker that these are stored for good."""
-        for message in messages:
-            if self._inbox._connection is not self:
-                return
-            self._inbox._client.ack(message.number, 1)
+        if not self._inbox.is_current(self):
+            return
+        if isinstance(self._client, _BulkClient):
+            self._client.write(acknowledgements([message.number for message in messages]))
+        else:
+            for message in messages:
+                self._client.ack(message.number, 1)
 
 
 def _asking(topic: str) -> SubscribeOptions:
