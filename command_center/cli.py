@@ -17,7 +17,9 @@ from sqlalchemy.exc import OperationalError
 
 from command_center.grid_commands import grid
 from command_center.locate_commands import datum
+from command_center.provision_commands import broker_certificates
 from command_center.rule_commands import rules
+from command_center.sensor_commands import sensors
 from command_center.standard_commands import standards
 from command_center.ticket_commands import tickets
 from config.database import UnsafeRole, UnsafeServer
@@ -232,6 +234,12 @@ main.add_command(rules)
 
 
 main.add_command(tickets)
+
+
+main.add_command(sensors)
+
+
+main.add_command(broker_certificates)
 
 
 def _settings() -> Settings:

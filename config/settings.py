@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 from zoneinfo import available_timezones
 
 
@@ -83,6 +83,9 @@ def _url(environment: Mapping[str, str], name: str, schemes: tuple[str, ...]) ->
         raise BadSetting(f"{name} is not an address ({problem})") from None
     if parts.scheme not in schemes or not host:
         raise BadSetting(f"{name} must look like {schemes[0]}://user:password@host:port")
+    for file in parse_qs(parts.query).get("ca", ()):
+        if not Path(file).is_file():
+            raise BadSetting(f"{name}: there is no file {file} with certificates to trust")
     return text
 
 

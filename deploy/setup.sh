@@ -57,6 +57,7 @@ missing_packages() {
     fi
     [ -x /usr/sbin/mosquitto ] || command -v mosquitto >/dev/null || echo mosquitto
     command -v mosquitto_sub >/dev/null || echo mosquitto-clients
+    command -v openssl >/dev/null || echo openssl
     if [ "$mode" = test ]; then
         command -v chromium >/dev/null || echo chromium
         command -v ffmpeg >/dev/null || echo ffmpeg

@@ -91,6 +91,7 @@ sensors = Table(
     Column("last_received_at", Instant),
     Column("latest", JSONB, nullable=False, server_default="{}"),
     Column("version", Integer, nullable=False, server_default="1"),
+    Column("credential_at", Instant),
 )
 
 readings = Table(

@@ -20,12 +20,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
-from command_center.local import child
+from command_center.broker_file import (
+    SALT_BYTES,
+    digest,
+    logins_in,
+    password_text,
+    people_part,
+    rights,
+    sensor_part,
+    users,
+)
+from command_center.local import certificate, child
 from command_center.local.child import Program, ServerFailed
 from command_center.local.postgres import free_port
 from command_center.local.secret import secret
 from command_center.local.server_folder import give, server_folder, server_user
+from ingest.decode import LARGEST_PAYLOAD
 
 WORKER = "worker"
 _HOST = "127.0.0.1"
@@ -34,18 +46,12 @@ SAVED_AFTER = 1000
 """Changes (a message taken in, handed on or acknowledged) that a sudden end of the broker may cost."""
 _PORT_ATTEMPTS = 5
 _MAX_PACKET_BYTES = 1024 * 1024
+_SIGNED_FOR = ("127.0.0.1", "localhost")
 _MAX_QUEUED_BYTES = 512 * 1024 * 1024
 # No colon, although a sensor id may have one: it ends the name in Mosquitto's password file.
 _USERNAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _PASSWORD = re.compile(r"[!-9;-~]{1,128}")
 _TOPIC_FILTER = re.compile(r"[^\x00-\x1f\x7f]{1,512}")
-
-# A real sensor's user name is its id; these lines let each one speak and listen under its own name only.
-_SENSOR_PATTERNS = (
-    "pattern write cc/v1/+/%u/+",
-    "pattern write cc/v1/+/%u/raw/#",
-    "pattern read cc/v1/+/%u/ack",
-)
 
 
 class UnfitAccount(Exception):
@@ -75,10 +81,15 @@ class BrokerAccount:
 
 @dataclass(frozen=True)
 class Broker:
-    """A private broker: where it is and who may log in. ``folder`` holds its files, ``user`` is the system user or None."""
+    """A private broker: where it is and who may log in. ``folder`` holds its files, ``user`` is the system user or None.
+
+    ``tls_port`` is the same broker behind encryption, to be trusted by ``authority`` (PEM).
+    """
 
     folder: Path
     port: int
+    tls_port: int
+    authority: Path
     log: Path
     user: str | None
     passwords: Mapping[str, str] = field(repr=False)
@@ -87,6 +98,11 @@ class Broker:
     def url(self, username: str) -> str:
         """``mqtt://username:password@host:port``; generated passwords need no quoting."""
         return f"mqtt://{username}:{self.passwords[username]}@{self.host}:{self.port}"
+
+    def tls_url(self, username: str) -> str:
+        """The same, encrypted; the authority's file is named in it."""
+        login = f"{username}:{self.passwords[username]}@{self.host}:{self.tls_port}"
+        return f"mqtts://{login}?ca={quote(str(self.authority))}"
 
 
 def _say_nothing(_: str) -> None:
@@ -99,17 +115,38 @@ def worker_account(var: Path) -> BrokerAccount:
 
 
 def initialise(var: Path, accounts: Sequence[BrokerAccount], say: Callable[[str], None] = _say_nothing) -> Broker:
-    """Write configuration, passwords and topic rights under ``var`` and stop what a killed owner left running there."""
+    """Write configuration, certificates, passwords and topic rights under ``var``; stop what a killed owner left running there.
+
+    Sensors that were provisioned keep their accounts.
+    """
     var.mkdir(parents=True, exist_ok=True)
     user = server_user("mosquitto")
     folder = server_folder(var, "mosquitto", user, say)
     recover(folder, say)
     passwords = {account.username: account.password for account in accounts}
-    broker = Broker(folder, free_port(), var / "log" / "mosquitto.log", user, passwords)
+    signed = certificate.ensure(var / "tls", _SIGNED_FOR)
+    log = var / "log" / "mosquitto.log"
+    broker = Broker(folder, free_port(), free_port(), signed.authority, log, user, passwords)
+    for file, source in (("server.crt", signed.server), ("server.key", signed.server_key)):
+        _write(folder / file, source.read_text("utf-8"), user)
     _write(folder / "mosquitto.conf", configuration(broker), user)
-    _write(folder / "topics.acl", topic_rights(accounts), user)
-    _write_passwords(broker)
+    provisioned = sensor_part(_text(folder / "topics.acl"))
+    kept = logins_in(_text(folder / "passwords"))
+    _write(folder / "topics.acl", topic_rights(accounts) + provisioned, user)
+    digests = {name: digest(password, os.urandom(SALT_BYTES)) for name, password in passwords.items()}
+    digests |= {name: kept[name] for name in users(provisioned) if name in kept and name not in digests}
+    _write(folder / "passwords", password_text(digests), user)
     return broker
+
+
+def folder_of(var: Path) -> Path:
+    """Where the private broker of a running ``up`` keeps its files."""
+    return server_folder(var, "mosquitto", server_user("mosquitto"), _say_nothing)
+
+
+def running_pid(folder: Path) -> int | None:
+    """The process that runs with the configuration in this folder."""
+    return next(iter(_running_with(folder / "mosquitto.conf")), None)
 
 
 def configuration(broker: Broker) -> str:
@@ -118,6 +155,10 @@ def configuration(broker: Broker) -> str:
         [
             "per_listener_settings false",
             f"listener {broker.port} {broker.host}",
+            f"listener {broker.tls_port} {broker.host}",
+            f"certfile {broker.folder / 'server.crt'}",
+            f"keyfile {broker.folder / 'server.key'}",
+            "tls_version tlsv1.2",
             "allow_anonymous false",
             f"password_file {broker.folder / 'passwords'}",
             f"acl_file {broker.folder / 'topics.acl'}",
@@ -130,6 +171,8 @@ def configuration(broker: Broker) -> str:
             "max_queued_messages 10000000",
             f"max_queued_bytes {_MAX_QUEUED_BYTES}",
             "max_inflight_messages 2000",
+            # What is larger is refused by itself; what is larger still costs the connection.
+            f"message_size_limit {LARGEST_PAYLOAD}",
             f"max_packet_size {_MAX_PACKET_BYTES}",
             "max_keepalive 600",
             "set_tcp_nodelay true",
@@ -143,14 +186,8 @@ def configuration(broker: Broker) -> str:
 
 
 def topic_rights(accounts: Sequence[BrokerAccount]) -> str:
-    """The text of the access control file: each account's topics, then the patterns for real sensors."""
-    lines = []
-    for account in accounts:
-        lines.append(f"user {account.username}")
-        lines += [f"topic write {topic}" for topic in account.write]
-        lines += [f"topic read {topic}" for topic in account.read]
-        lines.append("")
-    return "\n".join([*lines, *_SENSOR_PATTERNS, ""])
+    """The part of the topic file that stands above the sensors': each account's topics."""
+    return people_part("\n".join(rights(account.username, account.write, account.read) for account in accounts))
 
 
 def program(broker: Broker) -> Program:
@@ -233,20 +270,11 @@ def _running_with(settings: Path) -> list[int]:
     return found
 
 
-def _write_passwords(broker: Broker) -> None:
-    """Let mosquitto_passwd hash a file in place: a password on its command line would be seen by every user."""
-    path = broker.folder / "passwords"
-    _write(path, "".join(f"{name}:{password}\n" for name, password in broker.passwords.items()), None)
-    done = subprocess.run(
-        [_binary("mosquitto_passwd"), "-U", str(path)],
-        cwd="/",
-        env=child.clean_environment(),
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode:
-        raise ServerFailed(f"mosquitto_passwd failed: {done.stderr.decode('utf-8', 'replace').strip()}")
-    give(path, broker.user)
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
 
 
 def _write(path: Path, text: str, user: str | None) -> None:

@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy.exc import OperationalError
 
+from command_center.broker_file import topics
 from command_center.local import broker as private_broker
 from command_center.local import child, postgres
 from command_center.local.broker import BrokerAccount
@@ -27,6 +28,7 @@ from command_center.local.lock import AlreadyRunning, held
 from command_center.local.secret import SecretsUnreadable, secret, write_private
 from command_center.local.supervisor import StepFailed, StopRequested, Supervisor
 from config.database import UnsafeServer, assert_durable, worker_engine
+from ingest.link import SOURCE as LINK
 
 DEFAULT_PORT = 8321
 GATEWAY = "gateway"
@@ -53,6 +55,7 @@ class _Start:
     say: Callable[[str], None]
     leftovers: ExitStack
     urls: dict[str, str] = field(default_factory=dict)
+    tls: dict[str, Any] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -181,21 +184,22 @@ def _provide_broker(start: _Start) -> None:
     else:
         raise ServerFailed("No loopback port stayed free long enough for Mosquitto")
     start.urls["mqtt_worker"] = broker.url(private_broker.WORKER)
+    start.tls = {"tls_port": broker.tls_port, "ca": str(broker.authority)}
     if start.demo:
         start.urls["mqtt_gateway"] = broker.url(GATEWAY)
-    start.say(f"Mosquitto listens on {broker.host}:{broker.port}")
+    start.say(f"Mosquitto listens on {broker.host}:{broker.port}, encrypted on {broker.tls_port}")
 
 
 def gateway_account(var: Path) -> BrokerAccount:
     """The account of demo.json: it may publish under the demo's own sensors and cameras and receive their receipts."""
     sources = _read_list(var / "demo-sensors.json", ("county", "id"))
-    places = [f"cc/v1/{source['county']}/{source['id']}" for source in sources]
-    read = [f"{place}/ack" for place in places]
+    rights = [topics(source["county"], source["id"]) for source in sources]
+    links = [f"cc/v1/{county}/{LINK}/state" for county in sorted({source["county"] for source in sources})]
     return BrokerAccount(
         GATEWAY,
         secret(var, "mqtt_gateway"),
-        write=[*(f"{place}/#" for place in places), SIMULATOR],
-        read=[*read, SIMULATOR],
+        write=[*(topic for write, _ in rights for topic in write), *links, SIMULATOR],
+        read=[*(topic for _, read in rights for topic in read), SIMULATOR],
     )
 
 
@@ -254,6 +258,7 @@ def _write_demo_file(start: _Start) -> None:
             "port": mqtt.port or 1883,
             "username": unquote(mqtt.username) if mqtt.username else None,
             "password": unquote(mqtt.password) if mqtt.password else None,
+            **start.tls,
         },
         "accounts": [{**account, "password": password} for account in _accounts(start.var)],
     }

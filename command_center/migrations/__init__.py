@@ -89,8 +89,9 @@ _WEB_WRITES = {
 }
 
 
-# What the worker remembers is of all places at once: it has no scope, and the web process has no business with it.
-_WEB_READS_NOT = frozenset({"rule_snapshots"})
+# What the worker remembers is of all places at once, and digests of passwords are the broker's: neither has a scope, and the
+# web process has no business with them.
+_WEB_READS_NOT = frozenset({"rule_snapshots", "sensor_credentials"})
 
 
 def upgrade(owner_url: str) -> None:

@@ -43,6 +43,7 @@ WITHOUT_SCOPE = {
     "map_layers": "how often a layer was drawn",
     "alembic_version": "the schema's number",
     "rule_snapshots": "the web process may not read it at all",
+    "sensor_credentials": "the web process may not read it at all",
     "spatial_ref_sys": "of PostGIS",
 }
 

@@ -13,6 +13,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from command_center.broker_file import topics
 from command_center.local import broker as private_broker
 from command_center.local.broker import Broker, BrokerAccount, UnfitAccount
 from command_center.local.child import Program, spawn, stop
@@ -31,7 +32,7 @@ def var() -> Iterator[Path]:
 
 def accounts(var: Path) -> list[BrokerAccount]:
     gateway = BrokerAccount("gateway", "g" * 20, write=["cc/v1/321302/demo-1/#"], read=["cc/v1/321302/demo-1/ack"])
-    sensor = BrokerAccount("gauge-7", "s" * 20)
+    sensor = BrokerAccount("gauge-7", "s" * 20, *topics("321302", "gauge-7"))
     return [private_broker.worker_account(var), gateway, sensor]
 
 
@@ -96,7 +97,13 @@ def test_a_gateway_reaches_the_worker_under_its_own_sensors_only(var: Path) -> N
 
 def test_a_sensor_reaches_the_worker_under_its_own_name_only(var: Path) -> None:
     mine = ["cc/v1/321302/gauge-7/reading", "cc/v1/321302/gauge-7/raw/vendor/x"]
-    others = ["cc/v1/321302/gauge-8/reading", "cc/v1/321302/gauge-7/x/y", "cc/v1/321302/demo-1/reading"]
+    others = ["cc/v1/321302/gauge-8/reading", "cc/v1/321302/gauge-7/x", "cc/v1/321302/demo-1/reading"]
+    others += [
+        "cc/v1/321311/gauge-7/reading",
+        "cc/v1/321302/gauge-7/ack",
+        "cc/v1/321302/$link/state",
+        "$SYS/broker/version",
+    ]
     with private_broker.running(var, accounts(var)) as broker:
         assert delivered(broker, "gauge-7", [*others, *mine]) == mine
 

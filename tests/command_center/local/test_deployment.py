@@ -134,7 +134,7 @@ def test_what_the_containers_wait_for_and_mount_is_there() -> None:
         assert set(service.get("depends_on", {})) <= set(document["services"])
         for source in (volume.split(":")[0] for volume in service.get("volumes", [])):
             # The broker's passwords and certificates are the city's own.
-            assert source in document["volumes"] or source.startswith("./broker/") or (DEPLOY / source).exists()
+            assert source in document["volumes"] or source == "./broker" or (DEPLOY / source).exists()
 
 
 def test_docker_finds_no_fault_in_the_containers(tmp_path: Path) -> None:
@@ -203,6 +203,7 @@ def test_the_example_broker_stores_as_safely_as_the_private_one(var: Path) -> No
         "autosave_interval",
         "max_queued_messages",
         "max_queued_bytes",
+        "message_size_limit",
     )
     assert {name: shipped[name] for name in (*same, "max_packet_size")} == {
         name: ours[name] for name in (*same, "max_packet_size")
@@ -215,7 +216,7 @@ def test_the_example_broker_starts_with_encryption(var: Path) -> None:
     (broker.folder / "tls").mkdir()
     make_certificate(broker.folder / "tls")
     text = (DEPLOY / "mosquitto.conf").read_text(encoding="utf-8")
-    for old, new in (("/mosquitto/config", str(broker.folder)), ("/mosquitto/data", str(broker.folder))):
+    for old, new in (("/mosquitto/config/broker", str(broker.folder)), ("/mosquitto/data", str(broker.folder))):
         text = text.replace(old, new)
     text = text.replace("listener 1883", f"listener {broker.port} 127.0.0.1")
     text = text.replace("listener 8883", f"listener {postgres.free_port()} 127.0.0.1")

@@ -69,8 +69,10 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
 def test_the_gateway_may_publish_for_the_demo_sensors_and_its_simulators_only(tmp_path: Path) -> None:
     (tmp_path / "demo-sensors.json").write_text(json.dumps([{"county": "321302", "id": "demo-water-001"}]))
     account = gateway_account(tmp_path)
-    assert account.write == ["cc/v1/321302/demo-water-001/#", whole.SIMULATOR]
-    assert set(account.read) <= {"cc/v1/321302/demo-water-001/ack", whole.SIMULATOR}
+    own = "cc/v1/321302/demo-water-001"
+    link = "cc/v1/321302/$link/state"
+    assert account.write == [f"{own}/reading", f"{own}/state", f"{own}/raw/#", link, whole.SIMULATOR]
+    assert account.read == [f"{own}/ack", f"{own}/ack/#", whole.SIMULATOR]
 
 
 @pytest.mark.parametrize("text", [None, "{", "{}", '[{"id": "demo-water-001"}]'])
