@@ -5,6 +5,7 @@ Everything is real, as in ``test_main_job``.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.console import Console, logged_in
 from tests.gateway import Gateway, connected
@@ -29,6 +30,8 @@ __all__ = ["browser", "demo"]
 
 PATIENCE_S = PATIENCE_MS / 1000
 HOUR = timedelta(hours=1)
+# A kilometre from each other in one town of the other county.
+NEIGHBOURS = ("demo-water-005", "demo-water-114")
 _gauges = count(1)
 
 
@@ -53,12 +56,13 @@ def city(demo: Demo) -> Console:
 class Gauge:
     """A gauge of water on a road that this file has not taken before."""
 
-    def __init__(self, city: Console, gateway: Gateway, county: str, *, first: bool = False) -> None:
+    def __init__(self, city: Console, gateway: Gateway, county: str, *, exactly: str | None = None) -> None:
         self._city, self._gateway = city, gateway
         found = city.get(f"/api/v1/sensors?region={county}&domain=emergency&limit=500").json["items"]
         gauges = [each for each in found if each["quantities"][0]["name"] == "water_depth"]
+        free = [each for each in sorted(gauges, key=lambda each: str(each["id"])) if each["id"] not in NEIGHBOURS]
         # Apart from each other, or they would speak of one matter.
-        own = sorted(gauges, key=lambda each: str(each["id"]))[0 if first else -3 * next(_gauges)]
+        own = next((each for each in gauges if each["id"] == exactly), None) or free[-3 * next(_gauges)]
         self.place = (own["lng"], own["lat"])
         self.id, self.county, self.cell = str(own["id"]), str(own["county"]), str(own["cell"])
 
@@ -193,7 +197,7 @@ def test_why_a_cell_and_a_region_have_their_risk_is_told_in_lines_that_add_up(
 def test_a_click_on_a_cell_with_a_risk_tells_why_and_offers_the_way_down(
     demo: Demo, browser: Browser, gateway: Gateway, city: Console
 ) -> None:
-    gauge = Gauge(city, gateway, GAUGE_COUNTY, first=True)
+    gauge = Gauge(city, gateway, GAUGE_COUNTY, exactly=GAUGE)
     assert (gauge.id, gauge.cell) == (GAUGE, GAUGE_CELL)
     assert gauge.reads(0.31)
     town = next(a for a in demo.accounts.values() if a["tier"] == "township" and GAUGE_CELL.startswith(a["region"]))
@@ -238,3 +242,61 @@ def _shown_points(page: Page) -> tuple[float, list[int], float]:
     found = re.search(r"[\d.]+", shown)
     assert found
     return float(found[0]), [round(float(each) * 10) for each in lines], float(total)
+
+
+def test_two_incidents_are_joined_and_parted_again_on_the_desk_and_the_trail_says_who_and_why(
+    demo: Demo, browser: Browser, gateway: Gateway, city: Console
+) -> None:
+    one, other = (Gauge(city, gateway, OTHER_COUNTY, exactly=name) for name in NEIGHBOURS)
+    tickets = []
+    for gauge in (one, other):
+        gauge.reads(0.05)
+        gauge.reads(0.2)
+        tickets.append(gauge.ticket())
+    desk = Screen(browser, demo, "city", "/county", 1366, 768)
+    page = desk.page
+    desk.row(tickets[1]["id"]).click(timeout=PATIENCE_MS)
+    incident = page.get_by_test_id("incident")
+    expect(incident.get_by_test_id("incident-signal")).to_have_count(1)
+    expect(incident.get_by_test_id("incident-split")).to_be_disabled()
+    incident.get_by_test_id("incident-join").click()
+    incident.locator(f"[data-testid=incident-beside][data-incident-id='{tickets[0]['incident']}']").click()
+    incident.get_by_test_id("incident-confirm").click()
+    expect(incident.get_by_test_id("incident-wrong")).to_contain_text("理由")
+    incident.get_by_test_id("incident-reason").fill("现场核实是同一处积水")
+    incident.get_by_test_id("incident-confirm").click()
+    incident.get_by_test_id("incident-made-open").click()
+
+    expect(incident).to_have_attribute("data-incident-id", tickets[0]["incident"])
+    signals = incident.get_by_test_id("incident-signal")
+    expect(signals).to_have_count(2)
+    expect(signals.last).to_contain_text("米")
+    step = incident.get_by_test_id("incident-step").first
+    expect(step).to_have_attribute("data-what", "absorbed")
+    expect(step).to_contain_text("宿迁市指挥中心")
+    expect(step).to_contain_text("现场核实是同一处积水")
+
+    incident.get_by_test_id("incident-split").click()
+    incident.get_by_test_id("incident-choose").last.check()
+    incident.get_by_test_id("incident-reason").fill("隔着河堤，是另一处")
+    # Somebody else changes it before it is confirmed.
+    known = city.get(f"/api/v1/incidents/{tickets[0]['incident']}").json
+    levels = {"response_level": 4, "reason": "启动四级响应"}
+    answer = city.ask("PATCH", f"/api/v1/incidents/{known['id']}", levels, {"If-Match": str(known["version"])})
+    assert answer.status == 200, answer.content
+    page.route("**/split", lambda route: route.continue_(post_data=_of_version(route, known["version"])), times=1)
+    incident.get_by_test_id("incident-confirm").click()
+    expect(incident.get_by_test_id("incident-wrong")).to_contain_text("有人先一步")
+    incident.get_by_test_id("incident-confirm").click()
+    expect(incident.get_by_test_id("incident-made")).to_contain_text("另立了工单")
+    expect(signals).to_have_count(1)
+    expect(step).to_have_attribute("data-what", "parted")
+    expect(step).to_contain_text("隔着河堤，是另一处")
+    incident.get_by_test_id("incident-made-open").click()
+    expect(step).to_have_attribute("data-what", "split")
+    desk.close()
+
+
+def _of_version(route: Route, version: int) -> str:
+    """What was sent, as by somebody who has not yet heard of the newest version."""
+    return json.dumps(json.loads(route.request.post_data or "{}") | {"version": version})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from math import cos, radians
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from flask import Response
@@ -15,9 +16,13 @@ from command_center.api.once import Made, OnceHeader, once
 from command_center.api.paging import Page, listed, narrowed
 from command_center.api.region import below
 from command_center.incident import store as incident_store
-from command_center.incident.incident import LEVELS, IncidentStep, shown
+from command_center.incident.incident import LEVELS, Incident, IncidentStep, nearest, shown
 from command_center.level_move import NoSuchIncident, VersionMissing, state_levels
 from command_center.regroup_move import join, split
+from rules.correlate import METRES_A_DEGREE, metres
+
+NEARBY_M: Final = 2_000
+NEARBY_SHOWN: Final = 20
 
 blueprint = APIBlueprint("incidents", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="incidents")])
 
@@ -81,12 +86,7 @@ def list_incidents(query: IncidentQuery) -> dict[str, Any]:
 def get_incident(path: IncidentPath) -> dict[str, Any]:
     """As it stands."""
     with sight() as connection:
-        row = connection.execute(
-            incident_store.incidents.select().where(incident_store.incidents.c.id == path.id)
-        ).one_or_none()
-    if row is None:
-        raise NoSuchIncident(f"there is no incident {path.id}")
-    return shown(incident_store.incident_of(row))
+        return shown(_seen(connection, path.id))
 
 
 @blueprint.get("/incidents/<uuid:id>/levels", summary="Who stated which levels, and why")
@@ -132,9 +132,9 @@ def get_steps(path: IncidentPath) -> dict[str, Any]:
 
 @blueprint.get("/incidents/<uuid:id>/signals", summary="What speaks of an incident")
 def get_signals(path: IncidentPath) -> dict[str, Any]:
-    """Its alerts and reports, oldest first, as far as the account may see these themselves."""
+    """Its alerts and reports, oldest first, as far as the account may see these themselves; ``metres`` from its place."""
     with sight() as connection:
-        _seen(connection, path.id)
+        incident = _seen(connection, path.id)
         rows = incident_store.load_evidence(connection, path.id)
     items = [
         {
@@ -146,9 +146,26 @@ def get_signals(path: IncidentPath) -> dict[str, Any]:
             "title": row.title,
             "title_en": row.title_en,
             "came_to": str(row.came_to),
+            "severity": row.severity,
+            "name": row.name,
+            "ended_at": None if row.ended_at is None else row.ended_at.isoformat(),
+            "metres": round(metres(incident.lng, incident.lat, row.lng, row.lat), 1),
         }
         for row in rows
     ]
+    return {"items": items, "next": None}
+
+
+@blueprint.get("/incidents/<uuid:id>/nearby", summary="Open incidents that may be the same matter")
+def get_nearby(path: IncidentPath) -> dict[str, Any]:
+    """Those within two kilometres that the account may see, nearest first, at most 20: what it may be joined with."""
+    north = NEARBY_M / METRES_A_DEGREE * 1.01
+    with sight() as connection:
+        incident = _seen(connection, path.id)
+        east = north / max(cos(radians(incident.lat)), 0.01)
+        others = incident_store.open_incidents_near(connection, incident, (east, north))
+    found = nearest(incident, others, NEARBY_M, NEARBY_SHOWN)
+    items = [{"incident": shown(other), "metres": round(away, 1)} for away, other in found]
     return {"items": items, "next": None}
 
 
@@ -196,10 +213,12 @@ def post_join(path: IncidentPath, body: JoinBody, header: OnceHeader) -> Respons
     return once(header.idempotency_key, f"join {path.id} {body.model_dump_json()}", work)
 
 
-def _seen(connection: Connection, identity: UUID) -> None:
+def _seen(connection: Connection, identity: UUID) -> Incident:
     table = incident_store.incidents
-    if connection.execute(table.select().where(table.c.id == identity)).one_or_none() is None:
+    row = connection.execute(table.select().where(table.c.id == identity)).one_or_none()
+    if row is None:
         raise NoSuchIncident(f"there is no incident {identity}")
+    return incident_store.incident_of(row)
 
 
 def _shown_step(step: IncidentStep) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from command_center.event.event import Event
 from rules.alert import Alert
+from rules.correlate import metres
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,12 @@ def levelled(incident: Incident, levels: Mapping[str, int | None]) -> Incident:
         raise NoStatutoryColour("the law has no warning level for public order (突发事件应对法 art. 63): leave it out")
     given = {name: levels.get(name, getattr(incident, name)) for name in LEVELS}
     return replace(incident, **given, version=incident.version + 1)
+
+
+def nearest(incident: Incident, others: Iterable[Incident], within_m: float, most: int) -> list[tuple[float, Incident]]:
+    """Those of the others that may be the same matter, with their distance in metres, nearest first."""
+    away = ((metres(incident.lng, incident.lat, one.lng, one.lat), one) for one in others)
+    return sorted((pair for pair in away if pair[0] <= within_m), key=lambda pair: (pair[0], pair[1].number))[:most]
 
 
 def shown(incident: Incident) -> dict[str, Any]:

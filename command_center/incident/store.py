@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy import Sequence as Numbers
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from command_center.incident.incident import LEVELS, Incident, IncidentStep
+from command_center.incident.incident import LEVELS, OPEN, Incident, IncidentStep
 from config.database import Policy, metadata, within
 from rules.correlate import METRES_A_DEGREE, Known, Signal
 from rules.correlation import Correlation
@@ -356,13 +356,14 @@ def load_incident_steps(connection: Connection, incident: UUID) -> list[Incident
 
 
 def load_evidence(connection: Connection, incident: UUID) -> list[Any]:
-    """Rows (kind, id, at, lng, lat, title, title_en) of what speaks of an incident, oldest first, as far as the connection
-    may see the alerts and reports themselves.
+    """Rows (kind, id, at, lng, lat, title, title_en, severity, name, ended_at) of what speaks of an incident, oldest first, as
+    far as the connection may see the alerts and reports themselves. Of a report the last three are not known.
     """
     found = connection.execute(
         text(
             "SELECT s.kind, s.signal AS id, s.at, s.lng, s.lat, coalesce(a.title, r.title) AS title,"
-            " coalesce(a.title_en, r.title_en) AS title_en, s.came_to FROM incident_signals s"
+            " coalesce(a.title_en, r.title_en) AS title_en, s.came_to, a.severity, a.source_name AS name, a.ended_at"
+            " FROM incident_signals s"
             " LEFT JOIN alerts a ON s.kind = 'alert' AND a.id = s.signal"
             " LEFT JOIN reports r ON s.kind = 'report' AND r.id = s.signal"
             " WHERE s.incident = :incident AND coalesce(a.id, r.id) IS NOT NULL ORDER BY s.at, s.signal"
@@ -370,6 +371,18 @@ def load_evidence(connection: Connection, incident: UUID) -> list[Any]:
         {"incident": incident},
     )
     return list(found)
+
+
+def open_incidents_near(connection: Connection, incident: Incident, away: tuple[float, float]) -> list[Incident]:
+    """Other open incidents within ``away`` (degrees of longitude and latitude), as far as the connection may see them."""
+    table, (east, north) = incidents, away
+    statement = table.select().where(
+        table.c.status == OPEN,
+        table.c.id != incident.id,
+        table.c.lng.between(incident.lng - east, incident.lng + east),
+        table.c.lat.between(incident.lat - north, incident.lat + north),
+    )
+    return [incident_of(row) for row in connection.execute(statement)]
 
 
 def incidents_of_signals(connection: Connection, signals: Iterable[UUID]) -> dict[UUID, UUID]:

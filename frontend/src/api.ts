@@ -11,6 +11,9 @@ import type {
   FieldDifference,
   FindingPage,
   Incident,
+  IncidentBeside,
+  IncidentSignal,
+  IncidentStep,
   Link,
   MapDescription,
   Mode,
@@ -150,6 +153,13 @@ export const api = {
     request<Mute>('POST', `/mutes/${encodeURIComponent(id)}/end`, { reason }, { 'Idempotency-Key': key }),
   regionsBelow: async (parent: string) => (await request<Page<Region>>('GET', `/regions${query({ parent, limit: 500 })}`)).items,
   incident: (id: string) => request<Incident>('GET', `/incidents/${encodeURIComponent(id)}`),
+  incidentSignals: async (id: string) => (await request<Page<IncidentSignal>>('GET', `/incidents/${encodeURIComponent(id)}/signals`)).items,
+  incidentSteps: async (id: string) => (await request<Page<IncidentStep>>('GET', `/incidents/${encodeURIComponent(id)}/steps`)).items,
+  incidentsNearby: async (id: string) => (await request<Page<IncidentBeside>>('GET', `/incidents/${encodeURIComponent(id)}/nearby`)).items,
+  splitIncident: (id: string, wish: { signals: string[]; reason: string; version: number }, key: string) =>
+    request<Incident>('POST', `/incidents/${encodeURIComponent(id)}/split`, wish, { 'Idempotency-Key': key }),
+  joinIncident: (id: string, wish: { other: string; reason: string; version: number }, key: string) =>
+    request<Incident>('POST', `/incidents/${encodeURIComponent(id)}/join`, wish, { 'Idempotency-Key': key }),
   setLevels: (incident: Incident, levels: Partial<Pick<Incident, 'warning_level' | 'event_grade' | 'response_level'>>, reason: string) =>
     request<Incident>('PATCH', `/incidents/${encodeURIComponent(incident.id)}`, { ...levels, reason }, { 'If-Match': `"${incident.version}"` }),
   rules: () => request<Rulebook>('GET', '/rules'),

@@ -94,7 +94,7 @@ export interface Holder {
 }
 
 export interface Source {
-  kind: 'sensor' | 'camera' | 'report'
+  kind: 'sensor' | 'camera' | 'report' | 'place'
   id: string
   name: string
 }
@@ -260,14 +260,59 @@ export interface Step {
 
 export interface Incident {
   id: string
+  number: string
   version: number
-  domain?: Domain
-  title?: string
-  title_en?: string
+  status: 'open' | 'closed' | 'merged' | 'reported'
+  domain: Domain
+  title: string
+  title_en: string
+  severity: Severity
+  lng: number
+  lat: number
+  opened_at: string
+  last_signal_at: string
+  /** How many it has. */
+  signals: number
+  ticket: string
+  merged_into: string | null
   /** Three scales of the law, each set by people, none made from our severity: 1 is the gravest. */
   warning_level?: Severity | null
   event_grade?: Severity | null
   response_level?: Severity | null
+}
+
+/** An alert or a report of an incident; `metres` from its place. Of a report severity, name and end are not known. */
+export interface IncidentSignal {
+  kind: 'alert' | 'report'
+  id: string
+  at: string
+  lng: number
+  lat: number
+  title: string
+  title_en: string
+  /** The incident it came to by itself or by a person's hand: another one than this was merged into this. */
+  came_to: string
+  severity: Severity | null
+  /** The sensor or camera. */
+  name: string | null
+  ended_at: string | null
+  metres: number
+}
+
+/** What became of an incident among others. `by` null: the system. */
+export interface IncidentStep {
+  version: number
+  at: string
+  what: 'opened' | 'merged' | 'absorbed' | 'parted' | 'split' | 'kept_apart'
+  by: { account: string; name: string } | null
+  reason: string | null
+  facts: { number?: string; signals?: number; kind?: string; from?: string | string[]; into?: string; to?: string }
+}
+
+/** An open incident that may be the same matter. */
+export interface IncidentBeside {
+  incident: Incident
+  metres: number
 }
 
 /** ISA-18.2. `suppressed` is by design: inhibited, silenced or under maintenance. */

@@ -441,6 +441,31 @@ def test_who_may_split_and_join_and_what_is_refused_in_words(empty: RunningCity)
     assert incident_of(empty, elsewhere).signals == 4
 
 
+def test_a_desk_is_shown_the_open_incidents_around_nearest_first_and_where_each_signal_lies(empty: RunningCity) -> None:
+    home = empty.small.region(cell_code(0, 1, 1, 2))
+
+    def away(matter: str, north_m: float) -> Any:
+        one = alert(home, matter, at=empty.small.centre(home.code), north_m=north_m)
+        told(empty, [one])
+        return incident_of(empty, one)
+
+    def around() -> list[tuple[UUID, int]]:
+        found = empty.console(TOWN).get(f"/api/v1/incidents/{own.id}/nearby").json["items"]
+        mine = {one.id for one in (own, far, near, beyond)}
+        shown = [(UUID(item["incident"]["id"]), round(item["metres"])) for item in found]
+        assert [metres for _, metres in shown] == sorted(metres for _, metres in shown)
+        return [one for one in shown if one[0] in mine]
+
+    own, far, near, beyond = (away(f"matter {m}", m) for m in (0, 900, 100, 2_100))
+    assert around() == [(near.id, 100), (far.id, 900)]
+    assert empty.console(B).get(f"/api/v1/incidents/{own.id}/nearby").status == 404
+    assert join(empty, own, near.id).status == 200
+    assert around() == [(far.id, 900)]
+    signals = empty.console(TOWN).get(f"/api/v1/incidents/{own.id}/signals").json["items"]
+    assert sorted(round(item["metres"]) for item in signals) == [0, 100]
+    assert all((item["severity"], item["ended_at"]) == (2, None) and item["name"] for item in signals)
+
+
 def test_a_repeat_of_a_split_with_its_key_gets_the_first_answer(empty: RunningCity) -> None:
     alerts = chain(empty, "again", 3)
     told(empty, alerts)
