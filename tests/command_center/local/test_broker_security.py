@@ -25,6 +25,7 @@ from command_center.local import broker as private_broker
 from command_center.local import certificate
 from command_center.local.broker import Broker, BrokerAccount
 from config.database import worker_engine
+from ingest.buffer import Buffer
 from ingest.decode import LARGEST_PAYLOAD
 from ingest.mqtt import Inbox
 from tests.conftest import Database
@@ -109,7 +110,7 @@ def until_mark(listener: Device) -> list[str]:
 def test_a_sensor_gets_in_by_encryption_when_it_trusts_the_authority(guarded: Broker) -> None:
     with Device(guarded.tls_port, "gauge-7", PASSWORD, guarded.authority) as sensor:
         assert sensor.answer() == "Success"
-    inbox = Inbox(guarded.tls_url("worker"), "cc-encrypted")
+    inbox = Inbox(guarded.tls_url("worker"), "cc-encrypted", Buffer(100, 1_000_000))
     inbox.open()
     try:
         wait_until(lambda: inbox.connected, what="the worker too")
