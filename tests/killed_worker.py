@@ -1,4 +1,4 @@
-"""A worker that the kernel kills at a named point of its first batch: ``python -m tests.killed_worker before_commit``."""
+"""A worker that the kernel kills at a named point: ``python -m tests.killed_worker before_commit [3]``, the third time it comes."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ import os
 import signal
 import sys
 import threading
+from collections import Counter
 
 from command_center.worker import Worker
 from config.log import start_logging
 from config.settings import from_environment
 
 
-def main(fatal: str) -> None:
+def live(fatal: str, nth: int = 1, kind: type[Worker] = Worker) -> None:
+    """Work until the point comes for the ``nth`` time."""
+    passed: Counter[str] = Counter()
+
     def checkpoint(point: str) -> None:
-        if point == fatal:
+        passed[point] += 1
+        if point == fatal and passed[point] == nth:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Worker(from_environment(os.environ), start_logging("worker"), threading.Event(), checkpoint).run()
+    kind(from_environment(os.environ), start_logging("worker"), threading.Event(), checkpoint).run()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    live(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1)

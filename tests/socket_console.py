@@ -88,6 +88,14 @@ class SocketConsole:
             if wanted(found):
                 return found
 
+    def heard(self) -> list[dict[str, Any]]:
+        """Live events that have come, oldest first; waits for a packet when there is none, and that may be a pulse."""
+        if not self.events:
+            self._take(self._packet())
+        found = list(self.events)
+        self.events.clear()
+        return found
+
     def pulse(self) -> dict[str, Any]:
         """The next pulse."""
         self._until(lambda: bool(self.pulses))
