@@ -7,12 +7,15 @@ SHELL := /bin/bash
 # More options for `command-center up` and for pytest: make run ARGS="--port 9000", make test TESTS="-k broker".
 ARGS ?=
 TESTS ?=
+# How often `make test-faults` tries each fault.
+SEEDS ?= 10
 
-.PHONY: help run setup setup-test test lint lock clean
+.PHONY: help run setup setup-test test test-faults lint lock clean
 
 help:
 	@echo 'make run    start everything with the demo city (ARGS="--port 9000 --var DIR")'
 	@echo 'make test   prepare the machine and run every check and test (TESTS="-k name")'
+	@echo 'make test-faults  kill and stop everything again and again, about 30 minutes (SEEDS=20)'
 	@echo 'make setup  install what is missing, without starting anything'
 	@echo 'make lint   style, types and import contracts'
 	@echo 'make lock   renew requirements.lock'
@@ -39,6 +42,10 @@ test: lint
 	./deploy/setup.sh npm test
 	.venv/bin/python -m pytest -n 2 --dist loadfile -m "not alone" $(TESTS)
 	.venv/bin/python -m pytest -m alone $(TESTS)
+
+# What `make test` tries once: with other messages and at other moments each time. Every try prints its verdict.
+test-faults: setup-test
+	CC_FAULT_SEEDS=$(SEEDS) .venv/bin/python -m pytest -rP --timeout 600 tests/faults $(TESTS)
 
 lock:
 	@./deploy/setup.sh lock

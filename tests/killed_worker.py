@@ -1,4 +1,6 @@
-"""A worker that the kernel kills at a named point: ``python -m tests.killed_worker before_commit [3]``, the third time it comes."""
+"""A worker that the kernel kills at a named point, here the third time it comes there:
+``python -m tests.killed_worker before_commit 3``.
+"""
 
 from __future__ import annotations
 

@@ -232,7 +232,9 @@ def _judge_console(verdict: Verdict, seen: Seen, log: Sequence[Told]) -> None:
         if after <= before:
             verdict.out_of_order.append(f"{seen.who} heard {after} after {before}")
     verdict.extra.extend(
-        f"{seen.who} heard {entry}, the log has {stored.get(entry.n)}" for entry in heard if stored.get(entry.n) != entry
+        f"{seen.who} heard {entry}, the log has {stored.get(entry.n)}"
+        for entry in heard
+        if stored.get(entry.n) != entry
     )
     verdict.extra.extend(f"{seen.who} heard {n} of others" for n in numbers if n in stored and n not in seen.audible)
     missed = [n for n in sorted(seen.audible - set(numbers)) if n > max(first, whole_to)]

@@ -91,6 +91,12 @@ class Trial:
         with self.engine.connect() as connection:
             return bool(connection.execute(text(sql)).scalar() == "connected")
 
+    def events(self, kind: str) -> int:
+        """How many events of a kind the log has."""
+        with self.engine.connect() as connection:
+            sql = text("SELECT count(*) FROM event_log WHERE kind = :kind")
+            return int(connection.execute(sql, {"kind": kind}).scalar_one())
+
     def produce(self, count: int = 2, rate: float = 25, *, unstorable: int = 0) -> None:
         """Producers begin to send, ``rate`` letters a second each; every sensor speaks through one of them."""
         for n in range(count):
@@ -134,12 +140,6 @@ class Trial:
         consoles = [watcher.seen(audible(self.engine, watcher.scope)) for watcher in self.watchers]
         with self.ledger.open():
             return judge(self.ledger, stored, consoles, datetime.now(UTC), broker_kept=broker_kept)
-
-    def rows(self, sql: str, **values: object) -> list[object]:
-        """What the database says, None while it is away."""
-        with self.engine.begin() as connection:
-            found = connection.execute(text(sql), values)
-            return list(found) if found.returns_rows else []
 
     def there(self, condition: Callable[[], bool]) -> bool:
         """The condition; false while the database is away."""
