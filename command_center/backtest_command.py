@@ -43,6 +43,9 @@ _SAY_EVERY_S: Final = 5.0
 @click.option("--labels", "labels_file", type=_FILE, help="CSV: sensor,from,to and perhaps rule or category.")
 @click.option("--against", multiple=True, metavar="FILE|current", help="Rules to compare with; more than once.")
 @click.option("--on", "day", type=click.DateTime(["%Y-%m-%d"]), help="The day whose rules are meant.  [default: today]")
+@click.option(
+    "--mode", type=click.Choice(["peacetime", "wartime"]), default="peacetime", help="Judge and route as in …"
+)
 @click.option("--out", "out_file", type=_FILE, required=True, help="JSON report to write.")
 def backtest(
     rule_files: tuple[Path, ...],
@@ -55,6 +58,7 @@ def backtest(
     labels_file: Path | None,
     against: tuple[str, ...],
     day: datetime | None,
+    mode: str,
     out_file: Path,
 ) -> None:
     """Play rules over recorded readings, by the same code as live: alerts, incident groups, comparison, precision and recall.
@@ -67,7 +71,7 @@ def backtest(
     begun = time.monotonic()
     if not out_file.resolve().parent.is_dir():
         raise BadSetting(f"{out_file}: cannot be written: there is no such folder")
-    wanted = _Wanted(rule_files, against, labels_file, None if day is None else day.date())
+    wanted = _Wanted(rule_files, against, labels_file, None if day is None else day.date(), mode == "wartime")
     try:
         if readings_file is not None and since is None and until is None and region is None:
             report = _over_file(wanted, readings_file, cells_file, quantities_file)
@@ -79,6 +83,7 @@ def backtest(
             )
     except BadTable as problem:
         raise BadSetting(str(problem)) from None
+    report["mode"] = mode
     report["elapsed_s"] = round(time.monotonic() - begun, 3)
     try:
         out_file.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -113,6 +118,14 @@ class _Wanted:
     against: Sequence[str]
     labels_file: Path | None
     day: date | None
+    at_war: bool
+
+    @property
+    def wartime(self) -> Mapping[str, frozenset[str]]:
+        """What is in wartime operation: everything, or nothing."""
+        from rules.situation import EVERYWHERE
+
+        return EVERYWHERE if self.at_war else {}
 
     def book(self, packs: Mapping[str, str | bytes], over: _Over) -> Rulebook:
         """The rules of packs (name -> text), for the quantities there are."""
@@ -167,7 +180,7 @@ def _over_file(wanted: _Wanted, readings: Path, cells: Path | None, quantities: 
         _say(f"quantity {name} is not in the catalogue: taken as it comes, with unit 1 and any value plausible")
     over = _Over(
         catalogue,
-        _situation(),
+        _situation(wanted.wartime),
         lambda: wanted.book(rule_packs(_settings().city), over),
         lambda: batches(series, catalogue, ground, rows_at_once(len(catalogue.sensors))),
         _deaf_over_file,
@@ -257,11 +270,11 @@ def _quantities(file: Path | None) -> list[Quantity]:
     return [Quantity(q.n, q.name, q.unit, q.title.zh, q.title.en, q.low, q.high) for q in found.quantities]
 
 
-def _situation() -> Situation:
+def _situation(wartime: Mapping[str, frozenset[str]]) -> Situation:
     from command_center.work_calendar import is_workday
     from rules.situation import Situation
 
-    return Situation(ZoneInfo(_settings().time_zone), is_workday)
+    return Situation(ZoneInfo(_settings().time_zone), is_workday, wartime)
 
 
 def _settings() -> Settings:
@@ -280,7 +293,7 @@ def _over_stored(wanted: _Wanted, since: str, until: str, region: str | None) ->
     begun, ended = _moment("--from", since), _moment("--to", until)
     if not begun < ended:
         raise BadSetting("--from lies before --to")
-    with over_range(settings, begun, ended, region) as stored:
+    with over_range(settings, begun, ended, region, wanted.wartime) as stored:
         over = _Over(
             stored.catalogue, stored.situation, lambda: stored.city.rulebook, stored.batches, lambda rule: None, False
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -78,8 +78,10 @@ class StoredRange:
 
 
 @contextmanager
-def over_range(settings: Settings, since: datetime, until: datetime, region: str | None) -> Iterator[StoredRange]:
-    """The range in one state of the database; what lies ahead of now is left out.
+def over_range(
+    settings: Settings, since: datetime, until: datetime, region: str | None, wartime: Mapping[str, frozenset[str]]
+) -> Iterator[StoredRange]:
+    """The range in one state of the database, judged and routed by ``wartime``; what lies ahead of now is left out.
 
     Raises BadSetting when there is no such region or it has no sensor.
     """
@@ -89,11 +91,11 @@ def over_range(settings: Settings, since: datetime, until: datetime, region: str
     try:
         with engine.connect() as connection:
             connection = connection.execution_options(isolation_level="REPEATABLE READ")
-            # What lies back is judged and routed as at peace, whatever is declared today.
-            city = load_city(connection, settings.city, zone, now).at_war({})
+            # What is declared today says nothing of what lies back.
+            city = load_city(connection, settings.city, zone, now).at_war(wartime)
             catalogue, scope = _within(city, region)
             read = Read(0, len(catalogue.sensors), _microseconds(since), _microseconds(until))
-            situation = Situation(zone, is_workday)
+            situation = Situation(zone, is_workday, wartime)
             yield StoredRange(connection, city, catalogue, situation, since, until, scope, read)
     finally:
         engine.dispose()

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, tzinfo
+from typing import Final, get_args
+
+from rules.rule import Domain
 
 
 def _weekday(day: date) -> bool:
@@ -14,6 +17,10 @@ def _weekday(day: date) -> bool:
 def at_war(wartime: Mapping[str, frozenset[str]], scope: str, domain: str) -> bool:
     """Whether a place is in wartime operation for a domain: itself or a region above it is (``wartime``: domains by scope)."""
     return any(scope.startswith(path) and domain in domains for path, domains in wartime.items())
+
+
+EVERYWHERE: Final[Mapping[str, frozenset[str]]] = {"": frozenset(get_args(Domain))}
+"""Wartime operation of every place and domain."""
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,15 @@ def report(folder: Path, *options: str, **more: Any) -> dict[str, Any]:
     return found
 
 
+def test_rules_of_wartime_speak_when_it_is_judged_as_in_wartime_and_those_of_peacetime_do_not(tmp_path: Path) -> None:
+    peace = PACK.replace("    quantity:", "    when: {mode: peacetime}\n    quantity:")
+    war = PACK.replace("id: flood", "id: early").replace("    quantity:", "    when: {mode: wartime}\n    quantity:")
+    both = peace + war.partition("rules:\n")[2]
+    assert {one["rule"] for one in report(tmp_path, rules=both)["alerts"]} == {"flood"}
+    found = report(tmp_path, "--mode", "wartime", rules=both)
+    assert ({one["rule"] for one in found["alerts"]}, found["mode"]) == ({"early"}, "wartime")
+
+
 def test_alerts_groups_and_counts_of_a_storm_are_those_worked_out_by_hand(tmp_path: Path) -> None:
     found = report(tmp_path)
     wanted = ("rule", "sensor", "severity", "raised_at", "ended_at")
