@@ -156,7 +156,7 @@ def update_risks(engine: Engine, now: datetime, memory: RiskMemory) -> Update | 
         if pruned:
             risk_store.forget(connection, now - timedelta(days=memory.table.keep_days))
         version = np.array(
-            [versions.get((r.code, "overall"), v) for r, v in zip(ground.regions, memory.version.tolist(), strict=True)]
+            [versions.get(r.code, v) for r, v in zip(ground.regions, memory.version.tolist(), strict=True)]
         )
         told = _to_tell(after[len(ground.cells) :], memory.told)
         log.append(connection, [_event(n, after, int(version[n]), ground, now) for n in told])
@@ -262,7 +262,7 @@ def _hazards(
     """All that may count, and how many alerts are of cells that are no more."""
     since = now - timedelta(seconds=memory.table.hazard.remembered_s)
     found, unplaced = list[_Found](), 0
-    for row in connection.execute(text(_ALERTS), {"since": since}):
+    for row in connection.execute(text(_ALERTS), {"since": since}).all():
         cell = ground.place.get(row.cell)
         if cell is None or row.domain not in _DOMAIN:
             unplaced += 1
@@ -346,23 +346,30 @@ def _cell_rows(scene: _Scene, after: Numbers, due: Numbers, ground: Ground) -> l
     wanted = np.argwhere(due[:count]).tolist()
     if not wanted:
         return []
-    at = {n for n, _ in wanted}
+    at = set(np.flatnonzero(due[:count].any(axis=1)).tolist())
     here = defaultdict[tuple[int, int], list[Hazard]](list)
     for one, log_of in zip(scene.found, scene.log.tolist(), strict=True):
         if one.cell in at:
             hazard = Hazard(one.kind, one.source, one.zh, one.en, log_of)
             here[one.cell, one.domain].append(hazard)
             here[one.cell, OVERALL].append(hazard)
-    rows = []
+    rows, said = [], dict[int, list[dict[str, Any]]]()
+    single = (np.count_nonzero(scene.logs > 0, axis=1) == 1).tolist()
     for n, d in wanted:
         spot, tenths = ground.cells[n], int(after[n, d])
-        why = lines(tenths, here[n, d], _amplifiers(scene.logs, n, d, ground)) if tenths else []
+        if d == OVERALL and n in said:
+            # All that is wrong there is of one domain: overall it is the same, told by the same lines.
+            why = said[n]
+        else:
+            why = lines(tenths, here[n, d], _amplifiers(scene.logs, n, d, ground)) if tenths else []
+            if single[n] and tenths == after[n, OVERALL]:
+                said[n] = why
         rows.append(RiskRow(spot.code, SCORED[d], spot.tier, spot.scope, tenths / 10, why))
     return rows
 
 
 def _amplifiers(logs: Numbers, n: int, d: int, ground: Ground) -> list[Amplifier]:
-    """What stands in a cell and how it has fared, with what that adds in one domain or in all of them."""
+    """What stands in a cell and how it has fared, as far as it adds something in one domain or in all of them."""
     if d == OVERALL:
         own, measured, extra = logs[n], ground.measured_by_cell[n], ground.extra_by_cell[n]
         together = (measured * (own > 0)).sum(axis=1).tolist()
@@ -378,6 +385,7 @@ def _amplifiers(logs: Numbers, n: int, d: int, ground: Ground) -> list[Amplifier
     return [
         Amplifier(_OF.get(name, "exposure"), name, summed if name in _BY_DOMAIN else single, log_of)
         for name, single, summed, log_of in columns
+        if log_of > 0
     ]
 
 

@@ -96,23 +96,24 @@ def load_noted(connection: Connection) -> Iterator[tuple[str, str, float, dateti
     return (tuple(row) for row in found)
 
 
-def save(connection: Connection, rows: Sequence[RiskRow], now: datetime) -> dict[tuple[str, str], int]:
-    """Write rows in the place of what was; returns their versions by code and domain."""
+def save(connection: Connection, rows: Sequence[RiskRow], now: datetime) -> dict[str, int]:
+    """Write rows in the place of what was; returns the versions of the overall rows of regions, by code."""
     if not rows:
         return {}
     # One document: escaping each row's own within an array takes longer than all the rest.
     found = connection.execute(
         text(
-            "INSERT INTO risks AS r (code, domain, tier, scope, score, parts, at, version)"
+            "WITH written AS (INSERT INTO risks AS r (code, domain, tier, scope, score, parts, at, version)"
             " SELECT code, domain, tier, scope, score, parts, :now, 1 FROM jsonb_to_recordset(CAST(:rows AS jsonb))"
             " AS v(code text, domain text, tier text, scope text, score float8, parts jsonb)"
             " ON CONFLICT (code, domain) DO UPDATE SET tier = excluded.tier, scope = excluded.scope,"
             " score = excluded.score, parts = excluded.parts, at = excluded.at, version = r.version + 1"
-            " RETURNING code, domain, version"
+            " RETURNING code, domain, tier, version)"
+            " SELECT code, version FROM written WHERE domain = 'overall' AND tier <> 'grid'"
         ),
         {"now": now, "rows": msgspec.json.encode(rows).decode()},
     )
-    return {(row.code, row.domain): row.version for row in found}
+    return dict(found.all())
 
 
 def note(connection: Connection, entries: Sequence[Noted], now: datetime) -> None:
@@ -121,14 +122,10 @@ def note(connection: Connection, entries: Sequence[Noted], now: datetime) -> Non
         connection.execute(
             text(
                 "INSERT INTO risk_history (code, domain, at, scope, score)"
-                " SELECT code, domain, :now, scope, score FROM unnest(CAST(:code AS text[]), CAST(:domain AS text[]),"
-                " CAST(:scope AS text[]), CAST(:score AS float8[])) AS v(code, domain, scope, score)"
-                " ON CONFLICT DO NOTHING"
+                " SELECT code, domain, :now, scope, score FROM jsonb_to_recordset(CAST(:entries AS jsonb))"
+                " AS v(code text, domain text, scope text, score float8) ON CONFLICT DO NOTHING"
             ),
-            {
-                "now": now,
-                **{name: [getattr(entry, name) for entry in entries] for name in ("code", "domain", "scope", "score")},
-            },
+            {"now": now, "entries": msgspec.json.encode(entries).decode()},
         )
 
 

@@ -119,7 +119,7 @@ def test_checking_on_the_command_line_plays_the_examples(tmp_path: Path) -> None
     bad.write_text(pack.replace("at: 0.15,", "at: 0.17,", 1), encoding="utf-8")
     taken = CliRunner().invoke(main, ["rules", "check", str(good)])
     assert (taken.exit_code, taken.stderr) == (0, "")
-    assert "24 rules taken, 0 refused; " in taken.stdout
+    assert "25 rules taken, 0 refused; " in taken.stdout
     refused = CliRunner().invoke(main, ["rules", "check", str(bad)])
     assert refused.exit_code == 2
     assert "rule road-waterlogging, example" in refused.stderr
