@@ -27,6 +27,7 @@ from command_center.pipeline import Memory, Outcome, advance
 from config.database import assert_durable, worker_engine
 from config.settings import BadSetting, Settings
 from ingest.buffer import Buffer
+from ingest.hj212_door import StationDoor
 from ingest.message import Message, acknowledge, sent_again
 from ingest.mqtt import Inbox
 from ingest.quarantine import NOT_STORED
@@ -58,6 +59,7 @@ class Worker:
     heard_to: float = 0.0
     doubtful: bool = False
     kept_at: float = 0.0
+    stations: StationDoor | None = None
     _reader: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "city"))
     _coming: Future[City] | None = None
 
@@ -70,11 +72,25 @@ class Worker:
         self._until_done(self._load, "start")
         self.inbox.open()
         try:
+            self.stations = self._open_station_door()
             self._loop()
         finally:
+            if self.stations is not None:
+                self.stations.close()
             self._reader.shutdown(cancel_futures=True)
             self.inbox.close()
             self.engine.dispose()
+
+    def _open_station_door(self) -> StationDoor | None:
+        if self.settings.hj212 is None:
+            return None
+        host, port = self.settings.hj212
+        door = StationDoor(host, port, self.buffer)
+        try:
+            self.log.info("stations may connect", host=host, port=door.open())
+        except OSError as problem:
+            raise BadSetting(f"CC_HJ212={host}:{port} cannot be listened at: {problem.strerror}") from None
+        return door
 
     def _load(self) -> None:
         assert_durable(self.engine)
@@ -258,6 +274,9 @@ class Worker:
             "counts": dict(self.counts),
             "sensors": Counter(self.memory.state.values()),
             "links": {link.county: [link.state, link.since] for link in self.memory.links.values()},
+            "stations": {}
+            if self.stations is None
+            else {"connections": self.stations.connections, **self.stations.counts},
             "refused_rules": [str(refusal) for refusal in self.city.rulebook.refusals],
         }
         with self.engine.begin() as connection:

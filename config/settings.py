@@ -20,6 +20,7 @@ class Settings:
 
     ``database_url`` names the role the process runs as: cc_owner migrates, cc_worker ingests and seeds, cc_web serves.
     ``buffer_messages`` and ``buffer_mb`` (MiB of payload) bound what waits in the worker; beyond them its senders wait.
+    ``hj212`` is where the worker listens for stations, host and port, None for nowhere.
     ``stream_hosts`` are the only hosts that a look at a camera may connect to (host, host:port or CIDR).
     """
 
@@ -37,6 +38,7 @@ class Settings:
     linger_ms: float
     buffer_messages: int
     buffer_mb: int
+    hj212: tuple[str, int] | None
 
     def require_mqtt(self) -> str:
         if self.mqtt_url is None:
@@ -64,6 +66,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         linger_ms=_number(environment, "CC_LINGER_MS", 5, 0, 1000),
         buffer_messages=_whole(environment, "CC_BUFFER_MESSAGES", 50_000, 1, 10_000_000),
         buffer_mb=_whole(environment, "CC_BUFFER_MB", 64, 1, 100_000),
+        hj212=_place(environment, "CC_HJ212"),
     )
 
 
@@ -87,6 +90,16 @@ def _url(environment: Mapping[str, str], name: str, schemes: tuple[str, ...]) ->
         if not Path(file).is_file():
             raise BadSetting(f"{name}: there is no file {file} with certificates to trust")
     return text
+
+
+def _place(environment: Mapping[str, str], name: str) -> tuple[str, int] | None:
+    text = environment.get(name)
+    if not text:
+        return None
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) <= 65_535):
+        raise BadSetting(f"{name} must be host:port of an own address, such as 0.0.0.0:2120, it is {text!r}")
+    return host.strip("[]"), int(port)
 
 
 def _number(environment: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:

@@ -91,7 +91,12 @@ def _presence(figures: dict[str, Any]) -> Iterator[Metric]:
         up.add_metric([county], float(state == ONLINE))
         gone_s = 0.0 if state == ONLINE or since is None else now().timestamp() - since
         away.add_metric([county], gone_s)
-    yield from (sensors, up, away)
+    stations = GaugeMetricFamily(
+        "cc_stations", "HJ 212 stations: connections now, and what was counted", labels=["what"]
+    )
+    for what, count in sorted(figures.get("stations", {}).items()):
+        stations.add_metric([what], count)
+    yield from (sensors, up, away, stations)
 
 
 @blueprint.get("/metrics")

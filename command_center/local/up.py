@@ -56,6 +56,7 @@ class _Start:
     leftovers: ExitStack
     urls: dict[str, str] = field(default_factory=dict)
     tls: dict[str, Any] = field(default_factory=dict)
+    stations: str | None = None
 
     @property
     def url(self) -> str:
@@ -206,6 +207,9 @@ def gateway_account(var: Path) -> BrokerAccount:
 def _programs(start: _Start) -> list[Program]:
     """The product's own processes, in the order in which they start."""
     worker = {"CC_DATABASE_URL": start.urls["worker"], "CC_MQTT_URL": start.urls["mqtt_worker"]}
+    if start.demo:
+        start.stations = os.environ.get("CC_HJ212") or f"{_HOST}:{postgres.free_port()}"
+        worker["CC_HJ212"] = start.stations
     web = {"CC_DATABASE_URL": start.urls["web"], "CC_HTTP_HOST": _HOST, "CC_HTTP_PORT": str(start.port)}
     programs = [
         _program(start.var, "worker", worker),
@@ -260,6 +264,7 @@ def _write_demo_file(start: _Start) -> None:
             "password": unquote(mqtt.password) if mqtt.password else None,
             **start.tls,
         },
+        "hj212": start.stations,
         "accounts": [{**account, "password": password} for account in _accounts(start.var)],
     }
     write_private(start.var / "demo.json", json.dumps(document, ensure_ascii=False, indent=1) + "\n")

@@ -37,6 +37,7 @@ def test_everything_can_be_set() -> None:
             "CC_LINGER_MS": "2.5",
             "CC_BUFFER_MESSAGES": "1",
             "CC_BUFFER_MB": "1000",
+            "CC_HJ212": "[::]:2120",
         }
     )
     assert (found.database_url, found.require_mqtt()) == ("postgresql://u@db/c", "mqtts://u:p@broker:8883")
@@ -44,6 +45,7 @@ def test_everything_can_be_set() -> None:
     assert (found.secure_cookie, found.time_zone, found.worker_name) == (True, "UTC", "worker_2")
     assert (found.batch_messages, found.linger_ms) == (100_000, 2.5)
     assert (found.buffer_messages, found.buffer_mb) == (1, 1000)
+    assert found.hj212 == ("::", 2120)
     assert found.stream_hosts == ("10.0.0.0/8", "nvr:554")
 
 
@@ -70,6 +72,10 @@ BAD = [
     ("CC_LINGER_MS", "-0.1"),
     ("CC_BUFFER_MESSAGES", "0"),
     ("CC_BUFFER_MB", "0.5"),
+    ("CC_HJ212", "2120"),
+    ("CC_HJ212", "0.0.0.0:0"),
+    ("CC_HJ212", "0.0.0.0:http"),
+    ("CC_MQTT_URL", "mqtts://broker?ca=/nowhere/ca.crt"),
     ("CC_LINGER_MS", "1001"),
     ("CC_LINGER_MS", "inf"),
     ("CC_LINGER_MS", "5 ms"),
