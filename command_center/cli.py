@@ -233,6 +233,9 @@ main.add_command(standards)
 main.add_command(rules)
 
 
+main.add_command(sensors)
+
+
 main.add_command(tickets)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,15 @@ def read_points(path: Path) -> Iterator[PointRows]:
 @contextmanager
 def written(path: Path, header: Sequence[str]) -> Iterator[Any]:
     """A CSV writer for a table that takes its name when the block ends well. Raises BadTable."""
+    with replaced(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(header)
+        yield writer
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[TextIO]:
+    """A text file in UTF-8 that takes its name when the block ends well. Raises BadTable."""
     path = path.resolve()
     if path.exists() and not path.is_file():
         raise BadTable(f"{path}: cannot be written: not an ordinary file")
@@ -70,9 +79,7 @@ def written(path: Path, header: Sequence[str]) -> Iterator[Any]:
         raise BadTable(f"{path}: cannot be written: {_reason(problem)}") from None
     try:
         with os.fdopen(number, "w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(header)
-            yield writer
+            yield stream
         Path(unfinished).chmod(0o666 & ~_umask())
         Path(unfinished).replace(path)
     except OSError as problem:

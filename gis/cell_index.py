@@ -34,15 +34,16 @@ class CellIndex:
 
     Multipolygons, holes and gaps are no different. Where cells overlap or are invalid the answer is the same but comes from
     a tree, a hundred times more slowly: ``tree_share`` says how much of the map that is, so that the caller can log it.
+    Without ``painted`` all of it is: an index for a few look-ups is not worth the seconds that painting a city takes.
     """
 
-    def __init__(self, codes: Sequence[str], polygons: Sequence[shapely.Geometry]) -> None:
+    def __init__(self, codes: Sequence[str], polygons: Sequence[shapely.Geometry], *, painted: bool = True) -> None:
         order = sorted(range(len(codes)), key=codes.__getitem__)
         self.codes = [codes[i] for i in order]
         self._polygons = np.array([polygons[i] for i in order], dtype=object)
         shapely.prepare(self._polygons)
         self._tree = shapely.STRtree(self._polygons)
-        self.raster = paint(self._polygons)
+        self.raster = paint(self._polygons) if painted else None
 
     @property
     def nbytes(self) -> int:

@@ -298,9 +298,10 @@ def read_cells(connection: Connection) -> Sequence[Row[Any]]:
     return found.all()
 
 
-def index_cells(rows: Sequence[Row[Any]]) -> Cells:
+def index_cells(rows: Sequence[Row[Any]], *, painted: bool = True) -> Cells:
     """The look-up over cells that were read: takes seconds for a large city, in which no transaction should stand open."""
-    index = CellIndex([row.code for row in rows], list(shapely.from_wkb([bytes(row.shape) for row in rows])))
+    polygons = list(shapely.from_wkb([bytes(row.shape) for row in rows]))
+    index = CellIndex([row.code for row in rows], polygons, painted=painted)
     places = {row.n: CellPlace(row.code, row.region, row.scope, row.lng, row.lat) for row in rows}
     return Cells(index, {row.code: row.n for row in rows}, places)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 ADDED: Final = "added"
@@ -64,7 +64,7 @@ class Change:
 def _plain(entry: Entry | None) -> dict[str, Any]:
     if entry is None:
         return {}
-    since = None if entry.service_since is None else entry.service_since.isoformat()
+    since = None if entry.service_since is None else entry.service_since.astimezone(UTC).isoformat()
     return {
         "name": entry.name,
         "domain": entry.domain,

@@ -10,6 +10,8 @@ from typing import Final
 
 SENSOR_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
+DOMAINS: Final = ("emergency", "public_order", "urban_management", "traffic")
+
 UNCONDITIONAL: Final = "unconditional"
 CONDITIONAL: Final = "conditional"
 WITHHELD: Final = "withheld"
