@@ -239,9 +239,6 @@ main.add_command(sensors)
 main.add_command(tickets)
 
 
-main.add_command(sensors)
-
-
 main.add_command(broker_certificates)
 
 
