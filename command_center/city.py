@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, tzinfo
 from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -31,8 +31,9 @@ from gis.locate import Cells, homes
 from gis.region import RegionTree
 from gis.store import index_cells, load_regions, read_cells
 from gis.version_store import ground_mark
-from ingest import profile
+from ingest import profile, route
 from ingest.profile import BadProfiles
+from ingest.route import BadRoutes, Routes
 from ingest.sensor import Catalogue, Profile, Quantity
 from ingest.store import add_quantities, load_catalogue, save_profiles
 from rules import correlation, group, inhibit, risk_table, rulebook
@@ -71,6 +72,7 @@ class City:
     inhibitions: tuple[Inhibition, ...] = ()
     grouping: Grouping | None = None
     correlation: Correlation = PLAIN
+    routes: Routes = field(default_factory=Routes)
 
     def at_war(self, wartime: Mapping[str, frozenset[str]]) -> City:
         """The same city with these domains in wartime operation, by scope."""
@@ -162,6 +164,7 @@ def build_city(read: Reading, pack: str, zone: ZoneInfo, now: datetime) -> City:
         inhibitions=inhibitions(pack),
         grouping=grouping(pack),
         correlation=correlations(pack),
+        routes=format_routes(pack, zone),
     )
 
 
@@ -282,6 +285,15 @@ def correlations(pack: str) -> Correlation:
         return correlation.read(file.read_text("utf-8")) if file.is_file() else PLAIN
     except (BadCorrelation, UnicodeDecodeError) as problem:
         raise BadSetting(f"config/{pack}/correlation.yaml: {problem}") from None
+
+
+def format_routes(pack: str, zone: tzinfo) -> Routes:
+    """Which topics carry which formats, by a data pack; none but the product's own when it does not say. Raises BadSetting."""
+    file = _pack(pack).joinpath("formats.yaml")
+    try:
+        return route.read(file.read_text("utf-8"), zone) if file.is_file() else Routes(zone)
+    except (BadRoutes, UnicodeDecodeError) as problem:
+        raise BadSetting(f"config/{pack}/formats.yaml: {problem}") from None
 
 
 def risk_weights(pack: str) -> RiskTable | None:

@@ -29,6 +29,7 @@ from ingest import store as ingest_store
 from ingest.admit import admit
 from ingest.decode import REMEMBERED_S, Decoded, decode, topic_parts
 from ingest.decode import Memory as DecodeMemory
+from ingest.edge_store import load_edges, save_edges
 from ingest.link import Link
 from ingest.message import Message, Reply
 from ingest.quarantine import Rejection
@@ -97,7 +98,7 @@ def remember(connection: Connection, city: City, now: float, worker: str = "work
     keys = ingest_store.load_keys(connection, worked_at - timedelta(seconds=REMEMBERED_S))
     now_us = round(now * 1e6)
     memory = Memory(
-        DecodeMemory(dict.fromkeys(keys, now)),
+        DecodeMemory(dict.fromkeys(keys, now), load_edges(connection)),
         RuleMemory.quiet(city.layout, now_us),
         RuleMemory.quiet(city.shadow_layout, now_us),
         now_us,
@@ -193,9 +194,9 @@ def advance(
     process.
     """
     admitted = admit(messages, city.counties_with_sensors)
-    pictures = [m for m in admitted.messages if _is_raw(m)]
-    plain = [m for m in admitted.messages if not _is_raw(m)]
-    decoded = decode(plain, city.catalogue, memory.decode, partial(implausible, index=city.cells.index))
+    pictures = [m for m in admitted.messages if _is_of_camera(m)]
+    plain = [m for m in admitted.messages if not _is_of_camera(m)]
+    decoded = decode(plain, city.catalogue, memory.decode, partial(implausible, index=city.cells.index), city.routes)
     camera_events, camera_rejections, ignored = video_decode.decode(pictures, city.cameras_by_name)
     batch = _without_stored(engine, decoded)
     # What takes long is done before the transaction: one that waits for it is ended by the server, and on a busy machine
@@ -207,6 +208,7 @@ def advance(
         ingest_store.save_readings(connection, located.readings, located.cell)
         ingest_store.save_positions(connection, located.readings, located.lng, located.lat)
         save_camera_events(connection, camera_events, dict(city.cameras))
+        save_edges(connection, decoded.edges, memory.decode.edges)
         _save_rejections(connection, messages, admitted.rejections, city, without_persons)
         _save_rejections(connection, plain, decoded.rejections, city)
         _save_rejections(connection, pictures, camera_rejections, city, without_persons)
@@ -229,7 +231,7 @@ def advance(
         readings=len(batch),
         repeated=decoded.repeated + len(decoded.batch) - len(batch),
         camera_events=len(camera_events),
-        ignored=ignored + admitted.stale,
+        ignored=ignored + admitted.stale + decoded.ignored,
         alerts=len(found.changes),
         events=len(events),
     )
@@ -282,8 +284,8 @@ def clock_stepped(memory: Memory, step_s: float, now: float) -> None:
 def put_aside(messages: Sequence[Message], reason: str, detail: str, city: City, engine: Engine) -> None:
     """Quarantine messages that no transaction could store, so that they are acknowledged without being lost."""
     with engine.begin() as connection:
-        for raw, kept in ((False, _all), (True, without_persons)):
-            part = [m for m in messages if _is_raw(m) is raw]
+        for of_camera, kept in ((False, _all), (True, without_persons)):
+            part = [m for m in messages if _is_of_camera(m) is of_camera]
             _save_rejections(connection, part, [Rejection(i, reason, detail) for i in range(len(part))], city, kept)
 
 
@@ -318,9 +320,9 @@ def save_latest(memory: Memory, engine: Engine) -> None:
     memory.unsaved.difference_update(waiting)
 
 
-def _is_raw(message: Message) -> bool:
+def _is_of_camera(message: Message) -> bool:
     parts = topic_parts(message.topic)
-    return parts is not None and parts[2].startswith("raw/")
+    return parts is not None and parts[2].startswith("raw/frigate/")
 
 
 def _without_stored(engine: Engine, decoded: Decoded) -> ReadingBatch:
@@ -363,6 +365,7 @@ def _learn(
 ) -> None:
     """Bring memory up to what is now committed."""
     memory.decode.remember(decoded.keys, now)
+    memory.decode.edges.update(decoded.edges)
     memory.decode.forget_before(now - REMEMBERED_S)
     _took_in(memory, located.readings)
     for change in states:

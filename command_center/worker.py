@@ -70,7 +70,7 @@ class Worker:
         self.buffer = Buffer(self.settings.buffer_messages, self.settings.buffer_mb * 1024 * 1024)
         self.inbox = Inbox(self.settings.require_mqtt(), f"cc-{self.settings.worker_name}", self.buffer)
         self._until_done(self._load, "start")
-        self.inbox.open()
+        self.inbox.open(self.city.routes.subscriptions)
         try:
             self.stations = self._open_station_door()
             self._loop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import takewhile
 from typing import Any
@@ -11,11 +11,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from ingest import foreign
 from ingest import quarantine as why
 from ingest.formats import native
+from ingest.formats.sparkplug import Edge
 from ingest.message import Message, Reply
 from ingest.quarantine import Refusal, Rejection
 from ingest.reading import AHEAD, DATUMS, LATE, NO_TIME, OUT_OF_RANGE, Column, ReadingBatch
+from ingest.route import Routes
 from ingest.sensor import SENSOR_ID, Catalogue, Sensor
 
 LARGEST_PAYLOAD = 256 * 1024
@@ -40,9 +43,13 @@ _Objects = list[tuple[bytes, native.Observation | Refusal]]
 
 @dataclass(frozen=True)
 class Memory:
-    """Keys of messages stored lately (key -> receipt, epoch seconds). Changed only by ``remember``, after the commit."""
+    """Keys of messages stored lately (key -> receipt, epoch seconds). Changed only by ``remember``, after the commit.
+
+    ``edges`` is what the Sparkplug format remembers, by the edge nodes' topics; it is stored with the batch it follows from.
+    """
 
     keys: dict[int, float] = field(default_factory=dict)
+    edges: dict[str, Edge] = field(default_factory=dict)
 
     def remember(self, keys: Iterable[int], now: float) -> None:
         """Take in the keys of a committed batch."""
@@ -65,7 +72,10 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What a batch of messages held. ``keys`` are new and are remembered after the commit."""
+    """What a batch of messages held. ``keys`` and ``edges`` are new and are remembered after the commit.
+
+    ``ignored``: messages that were understood and of no use.
+    """
 
     batch: ReadingBatch
     rejections: list[Rejection]
@@ -73,6 +83,11 @@ class Decoded:
     keys: list[int]
     doubts: list[Doubt]
     repeated: int
+    ignored: int = 0
+    edges: Mapping[str, Edge] = field(default_factory=dict)
+
+
+_LIMITS = foreign.Limits(AHEAD_AFTER_S, LATE_AFTER_S, REMEMBERED_S, LARGEST_PAYLOAD)
 
 
 def topic_parts(topic: str) -> tuple[str, str, str] | None:
@@ -83,13 +98,46 @@ def topic_parts(topic: str) -> tuple[str, str, str] | None:
     return parts[2], parts[3], parts[4]
 
 
-def decode(messages: Sequence[Message], catalogue: Catalogue, memory: Memory, judge: Judge | None = None) -> Decoded:
-    """Decode the messages that carry readings (``…/reading``, ``…/state``).
+def decode(
+    messages: Sequence[Message],
+    catalogue: Catalogue,
+    memory: Memory,
+    judge: Judge | None = None,
+    routes: Routes | None = None,
+) -> Decoded:
+    """Decode the messages that carry readings: ``…/reading``, ``…/state``, and other formats where ``routes`` knows them.
 
     Rows come out in message order. Repeats of what ``memory`` or this very batch holds are left out and counted. ``judge``
     is asked about many positions at once and before any of them is taken: an observation whose position it refuses is
     rejected like any other bad one, so that receipts, keys and repeats need no mending afterwards.
     """
+    others = [i for i, message in enumerate(messages) if routes.takes(message.topic)] if routes else []
+    if routes is None or not others:
+        return _native(messages, catalogue, memory, judge)
+    natives = sorted(set(range(len(messages))).difference(others))
+    decoded = _native([messages[i] for i in natives], catalogue, memory, judge)
+    numbered = [(i, messages[i]) for i in others]
+    return _beside(decoded, natives, foreign.read(numbered, catalogue, memory.keys, memory.edges, routes, _LIMITS))
+
+
+def _beside(decoded: Decoded, natives: Sequence[int], found: foreign.Foreign) -> Decoded:
+    """Native and other messages of one batch, in the order in which they came."""
+    mine = replace(decoded.batch, message=np.array(natives, dtype="i4")[decoded.batch.message])
+    batch = mine.beside(ReadingBatch.of(found.rows))
+    rejections = [*(replace(r, message=natives[r.message]) for r in decoded.rejections), *found.rejections]
+    return Decoded(
+        batch.take(np.argsort(batch.message, kind="stable")),
+        sorted(rejections, key=lambda rejection: rejection.message),
+        decoded.replies + found.replies,
+        [*decoded.keys, *found.keys],
+        [*decoded.doubts, *(Doubt(key, at_us) for key, at_us in found.doubts)],
+        decoded.repeated + found.repeated,
+        found.ignored,
+        found.edges,
+    )
+
+
+def _native(messages: Sequence[Message], catalogue: Catalogue, memory: Memory, judge: Judge | None) -> Decoded:
     decoder = _Decoder(catalogue, memory)
     for begin in range(0, len(messages), _TOGETHER):
         part = messages[begin : begin + _TOGETHER]

@@ -156,6 +156,7 @@ class Inbox:
         self._where = endpoint(url)
         self._buffer = buffer
         self._connection: _Connection | None = None
+        self._also: list[tuple[str, SubscribeOptions]] = []
         self.refused: str | None = None
         self._topics = Topics()
         self._client = make_client(url, client_id, manual_ack=True, kind=_BulkClient if in_bulk else paho.Client)
@@ -183,8 +184,14 @@ class Inbox:
         """Whether so much waits here that the broker may hold back more."""
         return len(self._buffer) >= RECEIVE_MAXIMUM // 2 or not self._buffer.has_room
 
-    def open(self) -> None:
-        """Start to connect, and to reconnect for ever. Returns at once: the broker may be away."""
+    def open(self, also: Iterable[str] = ()) -> None:
+        """Start to connect, and to reconnect for ever. Returns at once: the broker may be away.
+
+        ``also`` are topics of other formats. What was retained there is not asked for: it would look as if it came just now.
+        """
+        self._also = [
+            (topic, SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)) for topic in also
+        ]
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
@@ -210,7 +217,7 @@ class Inbox:
             return
         self.refused = None
         self._connection = _Connection(self, client)
-        client.subscribe([(topic, _asking(topic)) for topic in SUBSCRIPTIONS])
+        client.subscribe([*((topic, _asking(topic)) for topic in SUBSCRIPTIONS), *self._also])
 
     def _on_disconnect(self, *_: Any) -> None:
         self._connection = None

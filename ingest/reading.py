@@ -19,6 +19,7 @@ AHEAD = 2  # device time more than five minutes ahead of receipt
 LATE = 4  # device time older than the lateness bound: stored, never alerted live
 OUT_OF_RANGE = 8  # outside the quantity's plausible range: stored, never alerted
 OUTSIDE_CITY = 16  # carried a position that no cell covers
+FAULTY = 32  # the device itself calls the value none to go by: stored, never alerted
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,10 @@ class ReadingBatch:
     def take(self, rows: Column) -> ReadingBatch:
         """The rows that ``rows`` (boolean mask or indices) selects."""
         return ReadingBatch(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def beside(self, other: ReadingBatch) -> ReadingBatch:
+        """The rows of both, these first."""
+        return ReadingBatch(*(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)))
 
     @classmethod
     def of(cls, rows: Sequence[tuple[Any, ...]]) -> ReadingBatch:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from msgspec import structs
 
 from gis.locate import LocatedBatch
-from ingest.reading import LATE, OUT_OF_RANGE, OUTSIDE_CITY
+from ingest.reading import FAULTY, LATE, OUT_OF_RANGE, OUTSIDE_CITY
 from ingest.sensor import Catalogue
 from rules import absence
 from rules.count import HELD_BACK_S, count_events, occurrences
@@ -41,7 +41,7 @@ _ENDLESS: Final = 1 << 62
 _ROWS_EACH: Final = 100
 _FEWEST_ROWS: Final = 1_000
 _MOST_ROWS: Final = 50_000
-_LEFT_OUT: Final = {"late": LATE, "out_of_range": OUT_OF_RANGE, "outside_city": OUTSIDE_CITY}
+_LEFT_OUT: Final = {"late": LATE, "out_of_range": OUT_OF_RANGE, "outside_city": OUTSIDE_CITY, "faulty": FAULTY}
 
 
 def turning_points(rules: Iterable[Rule], zone: tzinfo, from_us: int, to_us: int) -> list[int]:

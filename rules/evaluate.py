@@ -17,7 +17,7 @@ import numpy as np
 from shapely import Polygon
 
 from gis.locate import CellPlace, LocatedBatch
-from ingest.reading import AHEAD, LATE, NO_TIME, OUT_OF_RANGE, OUTSIDE_CITY
+from ingest.reading import AHEAD, FAULTY, LATE, NO_TIME, OUT_OF_RANGE, OUTSIDE_CITY
 from rules import learnt, plain
 from rules.alert import Alert
 from rules.evaluation import Evaluation
@@ -34,7 +34,7 @@ __all__ = ["Evaluation", "Memory", "Slots", "evaluate", "lay_out", "recall", "st
 MANY: Final = 96
 """Readings or slots from which on it is faster to take them at once."""
 
-_NEVER_COUNT: Final = LATE | OUT_OF_RANGE | OUTSIDE_CITY
+_NEVER_COUNT: Final = LATE | OUT_OF_RANGE | OUTSIDE_CITY | FAULTY
 _BY_RECEIPT: Final = AHEAD | NO_TIME
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from command_center.api.asking import account, now, server, sight
 from gis.region import covers
-from ingest.reading import AHEAD, OUT_OF_RANGE
+from ingest.reading import AHEAD, FAULTY, OUT_OF_RANGE
 from ingest.sensor import Quantity, Sensor
 from rules import forecast
 from rules.forecast import Forecast
@@ -25,7 +25,7 @@ blueprint = APIBlueprint("forecasts", __name__, url_prefix="/api/v1", abp_tags=[
 RAIN = "rain_1h"
 _LEVELS = frozenset({"water_depth", "river_level"})
 _NEAR_DEGREES = 0.1  # about 10 km: a rain gauge further away says little about a level
-_DOUBTFUL = OUT_OF_RANGE | AHEAD
+_DOUBTFUL = OUT_OF_RANGE | AHEAD | FAULTY
 
 # Hours are counted back from now. Late readings count: they are what was.
 _HOURLY = text(

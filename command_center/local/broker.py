@@ -109,9 +109,11 @@ def _say_nothing(_: str) -> None:
     return
 
 
-def worker_account(var: Path) -> BrokerAccount:
-    """The account of our own worker: everything below cc/v1, and the broker's own figures."""
-    return BrokerAccount(WORKER, secret(var, "mqtt_worker"), write=("cc/v1/#",), read=("cc/v1/#", "$SYS/#"))
+def worker_account(var: Path, gateways: Sequence[str] = ()) -> BrokerAccount:
+    """The account of our own worker: everything below cc/v1, the broker's own figures, and the topics of ``gateways``."""
+    # It also writes there: an edge node of Sparkplug is asked for its births on its own topics.
+    write, read = ("cc/v1/#", *gateways), ("cc/v1/#", "$SYS/#", *gateways)
+    return BrokerAccount(WORKER, secret(var, "mqtt_worker"), write=write, read=read)
 
 
 def initialise(var: Path, accounts: Sequence[BrokerAccount], say: Callable[[str], None] = _say_nothing) -> Broker:

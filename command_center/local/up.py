@@ -9,9 +9,10 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy.exc import OperationalError
 
 from command_center.broker_file import topics
+from command_center.city import format_routes
 from command_center.local import broker as private_broker
 from command_center.local import child, postgres
 from command_center.local.broker import BrokerAccount
@@ -28,6 +30,7 @@ from command_center.local.lock import AlreadyRunning, held
 from command_center.local.secret import SecretsUnreadable, secret, write_private
 from command_center.local.supervisor import StepFailed, StopRequested, Supervisor
 from config.database import UnsafeServer, assert_durable, worker_engine
+from config.settings import BadSetting
 from ingest.link import SOURCE as LINK
 
 DEFAULT_PORT = 8321
@@ -81,7 +84,7 @@ def up(var: Path, demo: bool, port: int | None = None) -> int:
             supervisor.watch()
     except StopRequested:
         pass
-    except (UnfitSetting, AlreadyRunning, SecretsUnreadable) as problem:
+    except (UnfitSetting, BadSetting, AlreadyRunning, SecretsUnreadable) as problem:
         return _fail(str(problem), 2)
     except StepFailed as problem:
         return _fail(str(problem), 2 if problem.status == 2 else 1)
@@ -170,9 +173,10 @@ def _provide_broker(start: _Start) -> None:
         start.urls.update(mqtt_worker=given, mqtt_gateway=given)
         return
     start.say("starting the private Mosquitto")
-    accounts = [private_broker.worker_account(start.var)]
+    gateways = format_routes(os.environ.get("CC_CITY") or "suqian", UTC).subscriptions
+    accounts = [private_broker.worker_account(start.var, gateways)]
     if start.demo:
-        accounts.append(gateway_account(start.var))
+        accounts.append(gateway_account(start.var, gateways))
     for _ in range(_PORT_ATTEMPTS):
         broker = private_broker.initialise(start.var, accounts, start.say)
         try:
@@ -191,16 +195,18 @@ def _provide_broker(start: _Start) -> None:
     start.say(f"Mosquitto listens on {broker.host}:{broker.port}, encrypted on {broker.tls_port}")
 
 
-def gateway_account(var: Path) -> BrokerAccount:
-    """The account of demo.json: it may publish under the demo's own sensors and cameras and receive their receipts."""
+def gateway_account(var: Path, gateways: Sequence[str] = ()) -> BrokerAccount:
+    """The account of demo.json: it may publish under the demo's own sensors and cameras and receive their receipts, and speak
+    for the ``gateways`` of other formats.
+    """
     sources = _read_list(var / "demo-sensors.json", ("county", "id"))
     rights = [topics(source["county"], source["id"]) for source in sources]
     links = [f"cc/v1/{county}/{LINK}/state" for county in sorted({source["county"] for source in sources})]
     return BrokerAccount(
         GATEWAY,
         secret(var, "mqtt_gateway"),
-        write=[*(topic for write, _ in rights for topic in write), *links, SIMULATOR],
-        read=[*(topic for _, read in rights for topic in read), SIMULATOR],
+        write=[*(topic for write, _ in rights for topic in write), *links, *gateways, SIMULATOR],
+        read=[*(topic for _, read in rights for topic in read), *gateways, SIMULATOR],
     )
 
 

@@ -21,6 +21,8 @@ import command_center.standard.store
 import command_center.ticket.store
 import gis.store
 import ingest.catalogue_store
+import ingest.credential_store
+import ingest.edge_store
 import ingest.link_store
 import ingest.store
 import rules.group_store
@@ -91,7 +93,7 @@ _WEB_WRITES = {
 
 # What the worker remembers is of all places at once, and digests of passwords are the broker's: neither has a scope, and the
 # web process has no business with them.
-_WEB_READS_NOT = frozenset({"rule_snapshots", "sensor_credentials"})
+_WEB_READS_NOT = frozenset({"rule_snapshots", "sensor_credentials", "sparkplug_edges"})
 
 
 def upgrade(owner_url: str) -> None:

@@ -40,7 +40,7 @@ class Unreadable(ValueError):
 
 
 # Invalid UTF-8 inside a string and nesting deeper than the parser's stack are not DecodeErrors.
-_FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _objects = msgspec.json.Decoder(list[msgspec.Raw])
 _observation = msgspec.json.Decoder(Observation)
 
@@ -51,16 +51,16 @@ def split(payload: bytes) -> list[bytes]:
         return [payload]
     try:
         return [bytes(raw) for raw in _objects.decode(payload)]
-    except _FAULTS as problem:
-        raise _unreadable(payload, problem) from None
+    except FAULTS as problem:
+        raise unreadable(payload, problem) from None
 
 
 def read(raw: bytes) -> Observation:
     """One object. Raises Unreadable."""
     try:
         observation = _observation.decode(raw)
-    except _FAULTS as problem:
-        raise _unreadable(raw, problem) from None
+    except FAULTS as problem:
+        raise unreadable(raw, problem) from None
     if not observation.values:
         raise Unreadable(WRONG_TYPE, "values is empty: give at least one quantity")
     return observation
@@ -96,7 +96,8 @@ def epoch_us(moment: datetime) -> int:
     return instant_us
 
 
-def _unreadable(raw: bytes, problem: Exception) -> Unreadable:
+def unreadable(raw: bytes, problem: Exception) -> Unreadable:
+    """What is wrong with bytes that the JSON parser gave up on."""
     if _NOT_JSON_NUMBER.search(raw):
         return Unreadable(NOT_A_NUMBER, "the payload holds NaN or Infinity, which JSON does not have")
     if "out of range" in str(problem):

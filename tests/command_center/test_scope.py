@@ -44,6 +44,7 @@ WITHOUT_SCOPE = {
     "alembic_version": "the schema's number",
     "rule_snapshots": "the web process may not read it at all",
     "sensor_credentials": "the web process may not read it at all",
+    "sparkplug_edges": "the web process may not read it at all",
     "spatial_ref_sys": "of PostGIS",
 }
 
