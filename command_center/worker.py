@@ -105,7 +105,7 @@ class Worker:
         with self.engine.connect() as connection:
             self.memory: Memory = pipeline.remember(connection, self.city, now, self.settings.worker_name)
         self.listening_since = now
-        self.clock = StepWatch(now - time.monotonic())
+        self.clock = StepWatch(time.time() - time.monotonic())
         if self.memory.unread:
             self.log.warning("what the rules remembered is built up anew", problem=self.memory.unread[:200])
         self._say_forgotten()

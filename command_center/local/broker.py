@@ -37,7 +37,6 @@ from command_center.local.child import Program, ServerFailed
 from command_center.local.postgres import free_port
 from command_center.local.secret import secret
 from command_center.local.server_folder import give, server_folder, server_user
-from ingest.decode import LARGEST_PAYLOAD
 
 WORKER = "worker"
 _HOST = "127.0.0.1"
@@ -173,8 +172,8 @@ def configuration(broker: Broker) -> str:
             "max_queued_messages 10000000",
             f"max_queued_bytes {_MAX_QUEUED_BYTES}",
             "max_inflight_messages 2000",
-            # What is larger is refused by itself; what is larger still costs the connection.
-            f"message_size_limit {LARGEST_PAYLOAD}",
+            # No message_size_limit: with it Mosquitto 2.0 says "received" to MQTT 3.1.1 and drops the message; its answer to
+            # MQTT 5 makes paho hang up, connect and send the same again for ever. The worker keeps what is too large.
             f"max_packet_size {_MAX_PACKET_BYTES}",
             "max_keepalive 600",
             "set_tcp_nodelay true",

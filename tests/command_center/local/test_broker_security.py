@@ -62,11 +62,12 @@ class Device:
     password: str
     authority: Path | None = None
     will: str | None = None
+    protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5
     heard: queue.SimpleQueue[MQTTMessage] = field(default_factory=queue.SimpleQueue)
     answers: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
 
     def __enter__(self) -> Device:
-        self.client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+        self.client = Client(CallbackAPIVersion.VERSION2, protocol=self.protocol)
         self.client.username_pw_set(self.username, self.password)
         if self.authority is not None:
             self.client.tls_set(ca_certs=str(self.authority))
@@ -146,10 +147,23 @@ def test_what_a_sensor_may_not_publish_never_arrives_and_it_may_go_on(guarded: B
             "$SYS/broker/uptime",
         ):
             sensor.say(topic)
-        sensor.say(f"{OWN}/reading", b"x" * (LARGEST_PAYLOAD + 1))
-        sensor.say(f"{OWN}/reading", b"x" * LARGEST_PAYLOAD)
+        sensor.say(f"{OWN}/reading")
         sensor.say(f"{OWN}/state", b"online")
         assert [listener.heard.get(timeout=30).topic for _ in range(2)] == [f"{OWN}/reading", f"{OWN}/state"]
+
+
+@pytest.mark.parametrize("protocol", [MQTTProtocolVersion.MQTTv311, MQTTProtocolVersion.MQTTv5])
+def test_what_is_too_large_comes_to_the_worker_once_and_its_sender_goes_on(
+    guarded: Broker, protocol: MQTTProtocolVersion
+) -> None:
+    """The worker keeps it with the reason; a broker that refuses it would lose it or have it sent for ever."""
+    with worker(guarded) as listener, Device(guarded.port, "gauge-7", PASSWORD, protocol=protocol) as sensor:
+        listener.listen("cc/v1/#")
+        assert sensor.answer() == "Success"
+        sensor.say(f"{OWN}/reading", b"x" * (LARGEST_PAYLOAD + 1))
+        sensor.say(f"{OWN}/state", b"online")
+        assert [listener.heard.get(timeout=30).topic for _ in range(2)] == [f"{OWN}/reading", f"{OWN}/state"]
+        assert sensor.answers.empty(), "it was not thrown out"
 
 
 def test_a_sensor_hears_neither_others_nor_the_broker_whatever_it_subscribes_to(guarded: Broker) -> None:

@@ -203,7 +203,6 @@ def test_the_example_broker_stores_as_safely_as_the_private_one(var: Path) -> No
         "autosave_interval",
         "max_queued_messages",
         "max_queued_bytes",
-        "message_size_limit",
     )
     assert {name: shipped[name] for name in (*same, "max_packet_size")} == {
         name: ours[name] for name in (*same, "max_packet_size")
