@@ -29,7 +29,8 @@ from command_center.ticket import store as ticket_store
 from command_center.ticket import ticket as tickets
 from command_center.ticket.clock import Offices
 from command_center.ticket.deadline import acted, recounted
-from command_center.ticket.ticket import Step, Ticket
+from command_center.ticket.decide import machine_step
+from command_center.ticket.ticket import Move, Step, Ticket
 from config.database import worker_engine
 from gis.region_store import apply_parentage
 from gis.store import load_regions
@@ -131,6 +132,24 @@ def _desk_works(pack: str, zone: ZoneInfo, log: BoundLogger) -> tuple[Works, Wor
                 stray=finding.stray,
             )
 
+    def mutes(engine: Engine, now: datetime) -> None:
+        begin_mutes(engine, now, groups)
+
+    def releases(engine: Engine, now: datetime) -> None:
+        release_alerts(engine, now, desk)
+
+    def beside(engine: Engine, now: datetime) -> None:
+        tell_beside(engine, now, desk)
+
+    def notices(engine: Engine, now: datetime) -> None:
+        if groups is not None:
+            tell_groups(engine, now, groups)
+
+    at_once = (deadlines, mutes, releases, notices, beside)
+    return tuple((work, _TICK_S) for work in at_once), ((_recount(desk), _TICK_S), (audit, _AUDIT_S))
+
+
+def _recount(desk: ReadDesk) -> Work:
     counted: list[str] = []
 
     def recount(engine: Engine, now: datetime) -> None:
@@ -141,18 +160,7 @@ def _desk_works(pack: str, zone: ZoneInfo, log: BoundLogger) -> tuple[Works, Wor
             recount_deadlines(engine, now, desk)
             counted[:] = [mark]
 
-    def mutes(engine: Engine, now: datetime) -> None:
-        begin_mutes(engine, now, groups)
-
-    def releases(engine: Engine, now: datetime) -> None:
-        release_alerts(engine, now, desk)
-
-    def notices(engine: Engine, now: datetime) -> None:
-        if groups is not None:
-            tell_groups(engine, now, groups)
-
-    at_once = (deadlines, mutes, releases, notices)
-    return tuple((work, _TICK_S) for work in at_once), ((recount, _TICK_S), (audit, _AUDIT_S))
+    return recount
 
 
 def _risk_works(pack: str, zone: ZoneInfo, log: BoundLogger) -> Works:
@@ -247,6 +255,21 @@ def end_modes(engine: Engine, now: datetime) -> None:
             after, step = modes.ran_out(mode, now)
             mode_store.change_mode(connection, after, step)
             event_log.append(connection, [modes.event_of(after, now)])
+
+
+def tell_beside(engine: Engine, now: datetime, desk: ReadDesk) -> int:
+    """Have the desks beside a ticket in wartime operation hear of it, and no longer once that is over. So many in one
+    transaction, the rest at the next poke; returns how many.
+    """
+    with engine.begin() as connection:
+        city = desk(connection)
+        found = ticket_store.wrongly_told(connection, city.dispatch.beside(city.tree), _CLAIMED)
+        moved = []
+        for ticket, wanted in found:
+            step = machine_step(ticket, Move.TELL, city.dispatch, now, beside=wanted)
+            moved.append((ticket, tickets.after(ticket, step), [step]))
+        _advance(connection, moved)
+    return len(moved)
 
 
 def tell_groups(engine: Engine, now: datetime, grouping: Grouping) -> None:

@@ -49,7 +49,7 @@ class TryBody(BaseModel):
 def get_routing() -> dict[str, Any]:
     """The first rule that fits a matter wins. ``skills`` are those that some rule asks for, ``tier_by_severity`` counts for
     rules that state no tier; ``regions`` names those in the rules that the account may see; ``wartime`` says what wartime
-    operation leaves of the time to handle and to accept.
+    operation leaves of the time to handle and to accept, and of which tiers desks hear of tickets beside them.
     """
     who, dispatch, tree, day = account(), server().dispatch, server().tree, today()
     table, shortened = dispatch.routing, dispatch.shortened
@@ -65,7 +65,11 @@ def get_routing() -> dict[str, Any]:
         "tier_by_severity": {str(severity): tier for severity, tier in sorted(table.tier_by_severity.items())},
         "skills": list(skills_of(table)),
         "regions": [{"code": code, "name": tree[code].name} for code in seen],
-        "wartime": {"handling_share": shortened.handling_share, "accept_share": shortened.accept_share},
+        "wartime": {
+            "handling_share": shortened.handling_share,
+            "accept_share": shortened.accept_share,
+            "push": list(shortened.push),
+        },
     }
 
 

@@ -24,10 +24,10 @@ from command_center.ticket.clock import (
     due,
     marks,
 )
-from command_center.ticket.routing import Matter, RoutingTable, route
+from command_center.ticket.routing import Matter, RoutingTable, Tier, route
 from command_center.ticket.ticket import Holder, Move, Place, Status, Step, Why
 from command_center.work_calendar import WorkCalendar
-from gis.region import Region, RegionTree
+from gis.region import Region, RegionTree, code_of
 from rules.alert import NAMESPACE, Alert
 from rules.document import YAML_FAULTS, fault
 from rules.rule import Evidence
@@ -125,10 +125,13 @@ _Part = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 
 class Wartime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What wartime operation leaves of a handling limit and of the time to accept."""
+    """What wartime operation leaves of a handling limit and of the time to accept. ``push``: of which tiers desks hear of
+    tickets that lie beside them, when the region right above them is in it.
+    """
 
     handling_share: _Part = 0.5
     accept_share: _Part = 0.5
+    push: tuple[Tier, ...] = ()
     source: Evidence | None = None
 
 
@@ -224,6 +227,17 @@ class DispatchTable:
             return since + timedelta(hours=self.upwards.follow_up_hours)
         own = self.upwards.by_grade[grade]
         return since + timedelta(minutes=own.first_minutes if report == "first" else own.written_minutes)
+
+    def beside(self, tree: RegionTree) -> dict[str, tuple[frozenset[str], tuple[str, ...]]]:
+        """By scope in wartime operation: its domains, and the scopes right below it that hear of all tickets there."""
+        found = {}
+        for scope, domains in self.wartime.items():
+            below = tree.children.get(code_of(scope), ())
+            found[scope] = (
+                domains,
+                tuple(sorted(region.scope for region in below if region.tier in self.shortened.push)),
+            )
+        return found
 
     def counted(self, start: datetime, granted: Limit) -> dict[str, Any]:
         """The facts of a clock that gives so much time from ``start``."""

@@ -32,6 +32,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from command_center.ticket.clock import WORKING
 from command_center.ticket.deadline import deadlines_of
 from command_center.ticket.ticket import (
+    ENDED,
     Actor,
     Holder,
     Move,
@@ -380,6 +381,27 @@ def claim_due(connection: Connection, now: datetime, limit: int) -> list[Ticket]
         {"now": now, "limit": limit},
     )
     return [ticket_of(row) for row in found]
+
+
+_WRONGLY_TOLD: Final = text(
+    "SELECT t.*, w.wanted FROM tickets t CROSS JOIN LATERAL (SELECT coalesce(jsonb_agg(DISTINCT w.told), '[]') AS wanted"
+    " FROM unnest(CAST(:paths AS text[]), CAST(:domains AS text[]), CAST(:told AS text[])) AS w(path, domain, told)"
+    " WHERE w.domain = t.domain AND starts_with(t.scope, w.path)) w"
+    " WHERE t.closed_at IS NULL AND t.source_kind <> 'report' AND t.status <> ALL (:ended)"
+    " AND coalesce(t.standing -> 'beside', '[]') <> w.wanted ORDER BY t.id LIMIT :limit FOR UPDATE OF t SKIP LOCKED"
+)
+
+
+def wrongly_told(
+    connection: Connection, beside: Mapping[str, tuple[frozenset[str], tuple[str, ...]]], limit: int
+) -> list[tuple[Ticket, tuple[str, ...]]]:
+    """Open tickets of which others hear than ``beside`` says (DispatchTable.beside), with those that should; locked. What a
+    person reported stays with its own desks, for the reporter's sake.
+    """
+    rows = [(path, domain, scope) for path, (own, told) in beside.items() for domain in sorted(own) for scope in told]
+    asked = {name: [row[n] for row in rows] for n, name in enumerate(("paths", "domains", "told"))}
+    found = connection.execute(_WRONGLY_TOLD, asked | {"ended": sorted(map(str, ENDED)), "limit": limit})
+    return [(ticket_of(row), tuple(row.wanted)) for row in found]
 
 
 def suspicious(connection: Connection, limit: int) -> list[Ticket]:

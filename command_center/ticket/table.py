@@ -94,7 +94,7 @@ _ROWS: Final[tuple[_Row, ...]] = (
     (Move.REPORT_UP, _OPEN, None, _EITHER, _W.STAYS, True),
     (Move.REPORT_FINAL, _OPEN, None, _EITHER, _W.STAYS, True),
     *((move, _OPEN, None, _SYSTEM, _W.STAYS, False) for move in (Move.RAISE, Move.GRAVE, Move.ABSORB, Move.RELEASE)),
-    *((move, _OPEN, None, _SYSTEM, _W.STAYS, False) for move in (Move.RECOUNT, Move.REPORT_LAPSE)),
+    *((move, _OPEN, None, _SYSTEM, _W.STAYS, False) for move in (Move.RECOUNT, Move.REPORT_LAPSE, Move.TELL)),
     *((move, _RUNNING, None, _SYSTEM, _W.STAYS, False) for move in (Move.OVERDUE, Move.LAPSE, Move.ESCALATE)),
     (Move.HELP_LAPSE, _RUNNING, None, _SYSTEM, _W.STAYS, False),
 )

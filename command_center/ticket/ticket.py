@@ -102,6 +102,7 @@ class Move(StrEnum):
     RECOUNT = "recount"
     ABSORB = "absorb"
     RELEASE = "release"
+    TELL = "tell"
 
 
 class Cause(StrEnum):
@@ -257,7 +258,7 @@ class Ticket:
 
     Its clock: ``granted`` time counts from ``counted_from`` and ends at ``due_at``; ``limit`` is what it was given first.
     ``stage_due_at`` ends the time that its present status may take; ``rung_at`` is when the ladder of escalation acts next and
-    ``rung`` how many of its rungs have acted.
+    ``rung`` how many of its rungs have acted. ``beside`` are scopes that hear of it too, as it lies in wartime operation.
     """
 
     place: Place
@@ -309,6 +310,7 @@ class Ticket:
     reopened: int = 0
     merged_into: UUID | None = None
     merged: tuple[UUID, ...] = ()
+    beside: tuple[str, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -332,9 +334,12 @@ def after(ticket: Ticket, step: Step) -> Ticket:
 
 
 def audience(ticket: Ticket) -> tuple[str, ...]:
-    """The paths that see a ticket: its place, and whoever holds it, gave it to be checked or helps with it from beside."""
+    """The paths that see a ticket: its place, whoever holds it, gave it to be checked or helps with it from beside, and while
+    it is open whoever is told of it in wartime.
+    """
     inside = [ticket.holder.scope, *([ticket.desk.scope] if ticket.desk else ()), *(h.scope for h in ticket.helpers)]
-    beside = sorted({scope for scope in inside if not covers(scope, ticket.place.scope)})
+    told = () if ticket.ended else ticket.beside
+    beside = sorted({scope for scope in (*inside, *told) if not covers(scope, ticket.place.scope)})
     return (ticket.place.scope, *beside)
 
 

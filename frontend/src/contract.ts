@@ -599,7 +599,7 @@ export interface RoutingBook {
   skills: string[]
   regions: { code: string; name: string }[]
   /** What wartime operation leaves of a handling limit and of the time to accept, 0 to 1. */
-  wartime: { handling_share: number; accept_share: number }
+  wartime: { handling_share: number; accept_share: number; push: string[] }
 }
 
 /** A matter that may not exist: in a cell, or at a place. */

@@ -11,7 +11,7 @@ function rule(id: string, more: Partial<RoutingRule> = {}): RoutingRule {
 }
 
 function book(...items: RoutingRule[]): RoutingBook {
-  return { items, organisations: [], tier_by_severity: {}, skills: [], regions: [{ code: '321302', name: '宿城区' }], wartime: { handling_share: 0.5, accept_share: 0.5 } }
+  return { items, organisations: [], tier_by_severity: {}, skills: [], regions: [{ code: '321302', name: '宿城区' }], wartime: { handling_share: 0.5, accept_share: 0.5, push: [] } }
 }
 
 const alarm = (domain: string, category: string): Rule => ({ domain, category }) as Rule

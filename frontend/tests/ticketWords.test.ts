@@ -5,7 +5,7 @@ import { step, ticket } from './build'
 import { known, tongue } from './tongue'
 
 /** What the system does by itself, as the trail names it. */
-const SYSTEM = ['report', 'raise', 'overdue', 'lapse', 'escalate', 'help_lapse', 'grave', 'report_lapse', 'recount', 'absorb', 'release']
+const SYSTEM = ['report', 'raise', 'overdue', 'lapse', 'escalate', 'help_lapse', 'grave', 'report_lapse', 'recount', 'absorb', 'release', 'tell']
 const HOW = ['opened', 'routed', 'dispatched', 'returned', 'disputed', 'arbitrated', 'handed_up', 'escalated', 'rework', 'reopened', 'verify', 'verified', 'filed', 'split']
 
 describe('words', () => {

@@ -10,9 +10,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import Connection
 
+from command_center.city import Desk
+from command_center.mode import store as mode_store
+from command_center.mode.mode import in_force
 from command_center.pipeline import advance, remember
-from command_center.schedule import end_modes
+from command_center.schedule import end_modes, tell_beside
 from ingest.message import Message
 from tests import processes
 from tests.console import Answer
@@ -237,6 +241,65 @@ def test_a_report_filed_in_wartime_is_routed_and_timed_by_it(running: RunningCit
     # manhole: 2 hours of handling and, at severity 2, an hour to accept in peacetime
     assert (datetime.fromisoformat(filed["due_at"]) - before) / HOUR == pytest.approx(1, abs=0.01)
     assert (datetime.fromisoformat(filed["stage_due_at"]) - before) / HOUR < 1
+
+
+def push(running: RunningCity, now: datetime | None = None) -> int:
+    """What the scheduler does each second, as of ``now``."""
+    moment = now or datetime.now(UTC)
+
+    def desk(connection: Connection) -> Desk:
+        city = running.city.at_war(in_force(mode_store.unended(connection), moment))
+        return Desk(city.tree, city.dispatch, city.zone, city.inhibitions, city.grouping, city.correlation)
+
+    return tell_beside(running.engine, moment, desk)
+
+
+def test_in_wartime_the_townships_of_a_county_see_each_others_tickets_and_the_next_county_hears_nothing(
+    running: RunningCity,
+) -> None:
+    push(running)
+    other, far = f"{A}002", (B, f"{B}001")
+    ticket = running.open_ticket(CELL, severity=2)
+    consoles = {code: running.socket(code) for code in (TOWN, other, *far)}
+    for console in consoles.values():
+        console.sync(None)
+    sight = f"/api/v1/tickets/{ticket}"
+    assert running.console(other).get(sight).status == 404
+    mode = declared(running, A, A)
+    assert push(running) >= 1
+    assert push(running) == 0, "once is enough"
+    heard = consoles[other].event(lambda told: told["id"] == str(ticket))
+    assert (heard["op"], heard["kind"], heard["data"]["holder"]["region"]) == ("put", "ticket", TOWN)
+    seen = running.console(other).get(sight).json
+    assert running.console(other).move(seen, "accept").status == 403, "to see is not to have"
+    assert str(ticket) in {one["id"] for one in running.socket(other).sync(None)["snapshot"]["tickets"]}
+    later = running.open_ticket(CELL, severity=2)
+    assert push(running) == 1, "what is opened meanwhile is told too"
+    consoles[other].event(lambda told: told["id"] == str(later))
+    assert push(running, after(running, mode)) >= 2
+    gone = consoles[other].event(lambda told: told["id"] == str(ticket))
+    assert (gone["op"], "data" in gone) == ("gone", False)
+    assert running.console(other).get(sight).status == 404
+    moves = [step["move"] for step in running.console(TOWN).get(f"{sight}/steps").json["items"]]
+    assert moves == ["file", "tell", "tell"]
+    for code in far:
+        assert running.console(code).get(sight).status == 404
+        assert [told for told in consoles[code].heard() if told["id"] in (str(ticket), str(later))] == []
+
+
+def test_what_a_person_reported_and_what_has_ended_is_told_to_nobody_beside(running: RunningCity) -> None:
+    other = f"{A}002"
+    lng, lat = running.small.centre(CELL)
+    said = {"kind": "waterlogging", "words": "积水，请联系我", "contact": "13800000000", "lng": lng, "lat": lat}
+    assert running.console(TOWN).post("/api/v1/reports", said).status == 201
+    [(report,)] = running.rows("SELECT ticket FROM reports WHERE words = '积水，请联系我'")
+    ticket = running.open_ticket(CELL, severity=2)
+    declared(running, A, A)
+    push(running)
+    assert running.console(other).get(f"/api/v1/tickets/{report}").status == 404
+    assert running.console(other).get(f"/api/v1/tickets/{ticket}").status == 200
+    running.move(A, ticket, "force_close", reason="已处置")
+    assert running.console(other).get(f"/api/v1/tickets/{ticket}").status == 404
 
 
 def test_it_runs_out_by_itself_and_that_is_noted_once(running: RunningCity) -> None:

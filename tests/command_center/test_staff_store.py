@@ -367,7 +367,7 @@ def test_the_routing_rules_are_told_in_order_with_what_they_ask_for(running: Run
     assert {"gas", "flood"} <= set(found["skills"])
     assert found["tier_by_severity"]["4"] == "city"
     assert {own["code"] for own in found["organisations"]} == set(table.organisations)
-    assert found["wartime"] == {"handling_share": 0.5, "accept_share": 0.5}
+    assert found["wartime"] == {"handling_share": 0.5, "accept_share": 0.5, "push": ["county", "township"]}
 
 
 def test_findings_of_the_auditor_are_told_newest_first_to_those_who_see_the_ticket(running: RunningCity) -> None:

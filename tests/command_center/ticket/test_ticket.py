@@ -113,7 +113,9 @@ def by_itself(one: Ticket, now: datetime) -> tuple[Ticket, list[Move]]:
 # the table cannot drift unseen.
 _DESK = "dispatch:H return:H hand_up:H merge:HAS ask_extension:H ask_suspension:H grant:A refuse:A"
 _WAITING = f"{_DESK} accept:H self_handle:H"
-_ALWAYS = "force_close:A raise:S grave:S absorb:S release:S recount:S report_lapse:S report_up:HA report_final:HA"
+_ALWAYS = (
+    "force_close:A raise:S grave:S absorb:S release:S recount:S tell:S report_lapse:S report_up:HA report_final:HA"
+)
 _HELP = "help_accept:P help_done:P help_decline:P help_lapse:S"
 _RUNNING = f"{_ALWAYS} {_HELP} supervise:AS remind:AS overdue:S lapse:S escalate:S"
 MAY = {
