@@ -28,6 +28,7 @@ from gis.version_store import ground_mark
 from ingest.sensor import Catalogue
 from ingest.store import load_catalogue
 from rules.correlation import PLAIN, Correlation
+from rules.situation import Situation
 
 COOKIE = "cc_session"
 _KEY = "command_center"
@@ -68,6 +69,11 @@ class Server:
     def zone(self) -> ZoneInfo:
         """The city's time zone."""
         return ZoneInfo(self.settings.time_zone)
+
+    @property
+    def situation(self) -> Situation:
+        """What rules may ask beside readings, as it is now."""
+        return Situation(self.zone, self.dispatch.offices.calendar.is_workday, self.dispatch.wartime)
 
     def read_modes(self) -> None:
         """Go by what is in wartime operation now. Cheap: asked every second."""

@@ -12,11 +12,14 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection, text
 
 from command_center.api.asking import account, now, server, sight
+from command_center.api.standing import rules_in_force
 from gis.region import covers
 from ingest.reading import AHEAD, FAULTY, OUT_OF_RANGE
 from ingest.sensor import Quantity, Sensor
 from rules import forecast
 from rules.forecast import Forecast
+from rules.rung import Rung, rungs
+from rules.store import microseconds
 
 Numbers = npt.NDArray[Any]
 
@@ -26,6 +29,7 @@ RAIN = "rain_1h"
 _LEVELS = frozenset({"water_depth", "river_level"})
 _NEAR_DEGREES = 0.1  # about 10 km: a rain gauge further away says little about a level
 _DOUBTFUL = OUT_OF_RANGE | AHEAD | FAULTY
+_PAST_HOURS = 12
 
 # Hours are counted back from now. Late readings count: they are what was.
 _HOURLY = text(
@@ -60,12 +64,17 @@ class ForecastQuery(BaseModel):
 
 @blueprint.get("/sensors/<id>/forecast", summary="The next six hours of a sensor")
 def get_forecast(path: SensorPath, query: ForecastQuery) -> dict[str, Any]:
-    """From its readings of the last 28 days. ``items`` is empty where they do not suffice, and ``reason`` says why."""
+    """From its readings of the last 28 days. ``items`` is empty where they do not suffice, and ``reason`` says why.
+
+    ``past``: means of the hours before. ``levels``: those of threshold rules that count for it now, with when each is reached.
+    """
     sensor, moment = _sensor(path.id), now()
     quantity = _quantity(sensor, query.quantity)
     gauge = _gauge(sensor) if quantity.name in _LEVELS else None
     with sight() as connection:
         hours = _hourly(connection, sensor, quantity, gauge, moment)
+        book = rules_in_force(connection).book
+    levels = rungs(book.thresholds, sensor, quantity.name, microseconds(moment), server().situation, book.areas)
     own = [row for row in hours if (row.sensor, row.quantity) == (sensor.n, quantity.n)]
     beside = [row for row in hours if (row.sensor, row.quantity) != (sensor.n, quantity.n)]
     history, rain = _history(own), _history(beside)
@@ -80,18 +89,25 @@ def get_forecast(path: SensorPath, query: ForecastQuery) -> dict[str, Any]:
         "age_s": None if latest is None else round((moment - latest.newest_at).total_seconds(), 3),
         "known_hours": forecast.known_hours(history),
         "coverage": forecast.COVERAGE,
+        "past": [_mean(row, moment) for row in sorted(own, key=lambda row: -row.back) if row.back < _PAST_HOURS],
     }
     reason = _reason(history)
     if reason is not None or latest is None:
-        return body | {"items": [], "reason": reason, "exceedance": None}
+        shown = [_shown_rung(rung) | {"reached": None} for rung in levels]
+        return body | {"items": [], "reason": reason, "exceedance": None, "levels": shown}
     ahead = forecast.ahead(history[None], rain[None])
     said = forecast.forecasts(ahead, 0, moment, quantity.low, quantity.high)
-    reached = None
-    if query.threshold is not None:
-        above = query.direction == "above"
-        found = forecast.exceedance(said, latest.newest, query.threshold, quantity.symbol, above=above)
-        reached = {name: getattr(found, name) for name in found.__slots__}
-    return body | {"items": [_shown(one) for one in said], "reason": None, "exceedance": reached}
+
+    def reached(threshold: float, direction: str) -> dict[str, Any]:
+        found = forecast.exceedance(said, latest.newest, threshold, quantity.symbol, above=direction == "above")
+        return {name: getattr(found, name) for name in found.__slots__}
+
+    return body | {
+        "items": [_shown(one) for one in said],
+        "reason": None,
+        "exceedance": None if query.threshold is None else reached(query.threshold, query.direction),
+        "levels": [_shown_rung(rung) | {"reached": reached(rung.level.at, rung.direction)} for rung in levels],
+    }
 
 
 def _sensor(name: str) -> Sensor:
@@ -167,6 +183,22 @@ def _reason(history: Numbers) -> dict[str, str] | None:
             "en": f"no readings in the last {hours} hours to go by",
         }
     return None
+
+
+def _mean(row: Any, moment: datetime) -> dict[str, Any]:
+    """The mean of the hour that ended at ``at``."""
+    return {"at": (moment - timedelta(hours=row.back)).isoformat(), "value": row.mean}
+
+
+def _shown_rung(rung: Rung) -> dict[str, Any]:
+    return {
+        "rule": rung.rule,
+        "title": rung.title.zh,
+        "title_en": rung.title.en,
+        "severity": rung.level.severity,
+        "at": rung.level.at,
+        "direction": rung.direction,
+    }
 
 
 def _shown(one: Forecast) -> dict[str, Any]:

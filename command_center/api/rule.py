@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final, Literal
 
@@ -14,16 +13,16 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection, func, select
 
 from command_center.api.asking import account, now, server, sight, today
-from command_center.city import rule_packs
+from command_center.api.standing import known_quantities, packed_rules, rules_in_force
 from command_center.idempotency import earlier_answer, keep_answer
 from command_center.rule_move import Editor, RuleWish, make_rule_move, require_city, save_draft
 from command_center.shown import shown_alert
-from rules import rulebook, shadow_store
+from rules import shadow_store
 from rules import store as alert_store
 from rules.life import Standing
 from rules.rule import Rule
 from rules.rule_text import differences, written
-from rules.rulebook import BadRule, Rulebook, read_one
+from rules.rulebook import BadRule, read_one
 from rules.version import (
     InForce,
     Move,
@@ -31,13 +30,12 @@ from rules.version import (
     RuleStep,
     RuleVersion,
     State,
-    in_force,
     in_shadow,
     offers,
     read_draft,
     read_version,
 )
-from rules.version_store import load_steps, load_versions, rule_mark
+from rules.version_store import load_steps, load_versions
 
 blueprint = APIBlueprint("rules", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="rules")])
 
@@ -88,12 +86,12 @@ class WriteHeader(BaseModel):
 def list_rules() -> dict[str, Any]:
     """Every rule with its numbers and their sources, what is being written, and what was refused with line and reason."""
     with sight() as connection:
-        standing = _standing(connection)
+        standing = rules_in_force(connection)
         versions = load_versions(connection, states=_OPEN)
         alerts = alert_store.alerts
         open_alerts = select(alerts.c.rule, func.count()).where(alerts.c.ended_at.is_(None)).group_by(alerts.c.rule)
         firing = {row[0]: row[1] for row in connection.execute(open_alerts)}
-        refused = [*standing.book.refusals, *in_shadow(standing.packed, versions, _quantities()).refusals]
+        refused = [*standing.book.refusals, *in_shadow(standing.packed, versions, known_quantities()).refusals]
     pending = [v for v in versions if v.state is not State.PUBLISHED or v.waits(today())]
     return {
         "items": [_listed(rule, standing) | {"open_alerts": firing.get(rule.id, 0)} for rule in standing.book.rules],
@@ -112,7 +110,7 @@ def list_rules() -> dict[str, Any]:
 def get_rule(path: RulePath) -> dict[str, Any]:
     """What is in force, what the packs say, every version that somebody wrote (newest first), and each step of theirs."""
     with sight() as connection:
-        standing = _standing(connection)
+        standing = rules_in_force(connection)
         versions = load_versions(connection, rule=path.id)
         steps = load_steps(connection, path.id)
     rule = standing.rule(path.id)
@@ -135,9 +133,9 @@ def check_rule(body: TextBody) -> dict[str, Any]:
     """Stores nothing."""
     require_city(account())
     with sight() as connection:
-        standing = _standing(connection)
+        standing = rules_in_force(connection)
     try:
-        rule = read_draft(body.text, standing, _quantities())
+        rule = read_draft(body.text, standing, known_quantities())
     except BadRule as problem:
         return {"ok": False, "rule": None, "problems": [{"line": problem.line, "reason": problem.reason}]}
     return {"ok": True, "rule": msgspec.to_builtins(rule), "problems": []}
@@ -153,7 +151,7 @@ def post_rule(body: DraftBody, header: WriteHeader) -> tuple[Response, int]:
         if (earlier := _earlier(connection, header, request)) is not None:
             return jsonify(earlier), 201
         version = save_draft(connection, _editor(), body.text, body.note)
-        answer = _shown(version, _standing(connection))
+        answer = _shown(version, rules_in_force(connection))
         _keep(connection, header, request, 201, answer)
     return jsonify(answer), 201
 
@@ -162,7 +160,7 @@ def post_rule(body: DraftBody, header: WriteHeader) -> tuple[Response, int]:
 def get_version(path: VersionPath) -> dict[str, Any]:
     """As written, with the rule that it is."""
     with sight() as connection:
-        standing = _standing(connection)
+        standing = rules_in_force(connection)
         version = _version(connection, path)
     return _shown(version, standing) | {"fields": _fields(version, standing)}
 
@@ -171,10 +169,10 @@ def get_version(path: VersionPath) -> dict[str, Any]:
 def get_difference(path: VersionPath) -> dict[str, Any]:
     """Field by field against what is in force; null stands for a field or a rule that is not there."""
     with sight() as connection:
-        standing = _standing(connection)
+        standing = rules_in_force(connection)
         version = _version(connection, path)
     before = standing.rule(path.id)
-    after = None if version.retired else read_version(version, standing.packed, _quantities())
+    after = None if version.retired else read_version(version, standing.packed, known_quantities())
     return {
         "rule": path.id,
         "version": path.n,
@@ -195,7 +193,7 @@ def post_rule_move(path: VersionPath, body: RuleMoveBody, header: WriteHeader) -
         if (earlier := _earlier(connection, header, request)) is not None:
             return jsonify(earlier)
         version = make_rule_move(connection, _editor(), path.id, path.n, wish)
-        answer = _shown(version, _standing(connection))
+        answer = _shown(version, rules_in_force(connection))
         _keep(connection, header, request, 200, answer)
     return jsonify(answer)
 
@@ -232,41 +230,8 @@ def get_shadow(path: VersionPath) -> dict[str, Any]:
     }
 
 
-@dataclass
-class _Kept:
-    """What was read of the rules last, and from which state of things."""
-
-    packed: tuple[tuple[Any, ...], Rulebook] | None = None
-    standing: tuple[tuple[Any, ...], InForce] | None = None
-
-
-_KEPT = _Kept()
-
-
-def _packed() -> Rulebook:
-    """The rules of the packs, read again when the day or the catalogue is another."""
-    key = (id(server()), server().mark, today())
-    if _KEPT.packed is None or _KEPT.packed[0] != key:
-        _KEPT.packed = key, rulebook.read(rule_packs(server().settings.city), _quantities(), today())
-    return _KEPT.packed[1]
-
-
-def _standing(connection: Connection) -> InForce:
-    """The rules in force as this transaction sees them, read again when the packs or the published versions are others."""
-    packed = _packed()
-    key = (today(), rule_mark(connection))
-    if _KEPT.standing is None or _KEPT.standing[0] != key or _KEPT.standing[1].packed is not packed:
-        versions = load_versions(connection, states=(State.PUBLISHED,))
-        _KEPT.standing = key, in_force(packed, versions, _quantities(), today())
-    return _KEPT.standing[1]
-
-
-def _quantities() -> frozenset[str]:
-    return frozenset(server().catalogue.quantities)
-
-
 def _editor() -> Editor:
-    return Editor(account(), now(), today(), _packed(), _quantities())
+    return Editor(account(), now(), today(), packed_rules(), known_quantities())
 
 
 def _version(connection: Connection, path: VersionPath) -> RuleVersion:
@@ -320,7 +285,7 @@ def _shown(version: RuleVersion, standing: InForce) -> dict[str, Any]:
 
 def _fields(version: RuleVersion, standing: InForce) -> dict[str, Any] | None:
     try:
-        rule = read_one(version.text, _quantities(), standing.packed.areas)
+        rule = read_one(version.text, known_quantities(), standing.packed.areas)
     except BadRule:
         return None
     found: dict[str, Any] = msgspec.to_builtins(rule)

@@ -185,3 +185,35 @@ def test_an_answer_is_cheap(city: RunningCity) -> None:
         asked(city)
         took.append(time.perf_counter() - begun)
     assert min(took) < 0.5  # on a busy machine, with the readings of this sensor alone
+
+
+def test_the_levels_of_the_rules_that_count_for_the_sensor_are_told_with_the_time_to_each(city: RunningCity) -> None:
+    stored(city, _RISING)
+    found = asked(city)
+    assert [(level["rule"], level["severity"], level["at"]) for level in found["levels"]] == [
+        ("road-waterlogging", 2, 0.15),
+        ("road-waterlogging", 4, 0.25),
+    ]
+    assert [level["reached"]["in_s"] for level in found["levels"]] == [0, 0]
+    assert asked(city, "?quantity=rain_1h", sensor="rain-1")["levels"] == []
+    assert [past["value"] for past in found["past"]] == sorted(past["value"] for past in found["past"])
+    assert len(found["past"]) == 12
+    assert datetime.fromisoformat(found["past"][-1]["at"]) == datetime.fromisoformat(found["now"])
+
+
+def test_levels_and_past_hours_are_told_where_nothing_can_be_forecast(city: RunningCity) -> None:
+    stored(city, "0.05", hours=3)
+    found = asked(city)
+    assert found["items"] == []
+    assert [level["reached"] for level in found["levels"]] == [None, None]
+    assert {round(past["value"], 6) for past in found["past"]} == {0.05}
+
+
+def test_in_wartime_its_levels_count_too(city: RunningCity) -> None:
+    stored(city, "0.05", hours=3)
+    ends_at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    body = {"region": COUNTIES[0], "domains": ["emergency"], "ends_at": ends_at, "reason": "台风登陆"}
+    mode = city.console().post("/api/v1/modes", body).json
+    assert next(level["rule"] for level in asked(city)["levels"]) == "road-waterlogging-wartime"
+    assert city.console().post(f"/api/v1/modes/{mode['id']}/end", {"reason": "test over"}).status == 200
+    assert len(asked(city)["levels"]) == 2
