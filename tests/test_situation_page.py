@@ -11,7 +11,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -19,6 +19,8 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from config.database import worker_engine
+from ingest.store import ensure_partitions
 from tests.console import Console, logged_in
 from tests.gateway import Gateway, connected
 from tests.test_main_job import GAUGE, GAUGE_CELL, GAUGE_COUNTY, OTHER_COUNTY, PATIENCE_MS, Demo, Screen, browser, demo
@@ -294,6 +296,40 @@ def test_two_incidents_are_joined_and_parted_again_on_the_desk_and_the_trail_say
     expect(step).to_contain_text("隔着河堤，是另一处")
     incident.get_by_test_id("incident-made-open").click()
     expect(step).to_have_attribute("data-what", "split")
+    desk.close()
+
+
+_PAST_READINGS = """
+INSERT INTO readings (received_at, at, sensor, quantity, value, key, flags, cell)
+SELECT t, t, s.n, q.n, 0.04, extract(epoch FROM t)::bigint, 0, 0 FROM sensors s, quantities q,
+generate_series(now() - interval '3 days', now() - interval '1 minute', interval '20 minutes') t
+WHERE s.id = %s AND q.name = 'water_depth'
+"""
+
+
+def test_the_next_hours_of_a_sensor_stand_against_the_levels_of_its_rule_or_it_says_why_not(
+    demo: Demo, browser: Browser, gateway: Gateway, city: Console
+) -> None:
+    known, new = (Gauge(city, gateway, OTHER_COUNTY) for _ in range(2))
+    with worker_engine(demo.setting("worker", "CC_DATABASE_URL")).begin() as connection:
+        ensure_partitions(connection, datetime.now(UTC) - timedelta(days=4), days=6)
+        connection.exec_driver_sql(_PAST_READINGS, (known.id,))
+    [seen], [unseen] = known.reads(0.2), new.reads(0.2)
+    desk = Screen(browser, demo, "city", f"/county?alert={seen['id']}", 1366, 768)
+    page = desk.page
+    page.get_by_test_id("alert-ahead").click()
+    ahead = page.get_by_test_id("forecast")
+    expect(ahead).to_have_attribute("data-hours", "6", timeout=PATIENCE_MS)
+    levels = ahead.get_by_test_id("forecast-level")
+    expect(levels).to_have_count(2)
+    expect(levels.first).to_contain_text("关注 0.15 m")
+    expect(levels.last).to_contain_text(re.compile("6 小时内预计不会达到|可能于"))
+    expect(ahead.locator("svg path").first).to_be_attached()
+    expect(ahead.get_by_role("img").first).to_have_attribute("aria-label", re.compile("0.25"))
+
+    page.goto(f"{demo.url}/county?alert={unseen['id']}")
+    page.get_by_test_id("alert-ahead").click()
+    expect(ahead.get_by_test_id("forecast-reason")).to_contain_text("历史数据不足", timeout=PATIENCE_MS)
     desk.close()
 
 

@@ -10,6 +10,7 @@ import type {
   Duplicates,
   FieldDifference,
   FindingPage,
+  Forecast,
   Incident,
   IncidentBeside,
   IncidentSignal,
@@ -41,6 +42,7 @@ import type {
   RoutingWish,
   Rulebook,
   Scored,
+  Sensor,
   Session,
   ShadowRun,
   Shift,
@@ -143,6 +145,8 @@ export const api = {
   cameras: () => everyPage<Camera>('/cameras', { limit: 500 }, DEVICES_LIMIT),
   sensors: () => everyPage<Device>('/sensors', { limit: 500 }, DEVICES_LIMIT),
   links: async () => (await request<Page<Link>>('GET', '/links')).items,
+  sensor: async (id: string) => (await request<Page<Sensor>>('GET', `/sensors${query({ id })}`)).items[0] ?? null,
+  forecast: (id: string, quantity: string | null) => request<Forecast>('GET', `/sensors/${encodeURIComponent(id)}/forecast${query({ quantity })}`),
   alerts: async (filters: { state?: string; incident?: string; rule?: string; limit?: number }) =>
     (await request<Page<Alert>>('GET', `/alerts${query(filters)}`)).items,
   moveAlert: (id: string, wish: AlertWish, key: string) =>

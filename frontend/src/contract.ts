@@ -434,6 +434,61 @@ export interface Link {
   silent?: number
 }
 
+/** A sensor with what it measures and its newest values by quantity. */
+export interface Sensor extends Device {
+  quantities: { name: string; unit: string; title: string; title_en: string }[]
+  latest: Record<string, { value: number; at: string }>
+  state_since: string | null
+}
+
+/** The mean of the hour that ends at `at`, expected between `low` and `high` in `coverage` of all cases. */
+export interface ForecastHour {
+  at: string
+  horizon_h: number
+  value: number
+  low: number
+  high: number
+  zh: string
+  en: string
+}
+
+/** When a level is reached: seconds from now, by the forecast and by the edges of its interval; null where it is not within it. */
+export interface Reached {
+  threshold: number
+  probability: number
+  in_s: number | null
+  earliest_s: number | null
+  latest_s: number | null
+}
+
+/** A level of a threshold rule that counts for the sensor now; `reached` null where nothing can be forecast. */
+export interface ForecastLevel {
+  rule: string
+  title: string
+  title_en: string
+  severity: Severity
+  at: number
+  direction: 'above' | 'below'
+  reached: Reached | null
+}
+
+/** The next six hours of a sensor; `items` is empty where `reason` says why. */
+export interface Forecast {
+  sensor: string
+  quantity: string
+  unit: string
+  now: string
+  rain_gauge: string | null
+  latest: { value: number; at: string } | null
+  age_s: number | null
+  known_hours: number
+  coverage: number
+  past: { at: string; value: number }[]
+  items: ForecastHour[]
+  reason: { kind: string; zh: string; en: string } | null
+  levels: ForecastLevel[]
+}
+
 export interface Camera extends Device {
   direction: number | null
   field_of_view: number | null

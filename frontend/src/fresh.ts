@@ -10,8 +10,9 @@ const AFTER_NEWS_MS = 700
  * @param subject  what is asked about; null asks for nothing
  * @param ask  the question; its answer counts only while the subject is still the same
  * @param news  what tells that the answer may be another now
+ * @param every_ms  how long an answer stands without news
  */
-export function useFresh<Answer>(subject: () => string | null, ask: () => Promise<Answer>, news: WatchSource[]) {
+export function useFresh<Answer>(subject: () => string | null, ask: () => Promise<Answer>, news: WatchSource[], every_ms = EVERY_MS) {
   const answer = shallowRef<Answer | null>(null)
   const failure = shallowRef<Problem | Unreachable | null>(null)
   /** Server time of the answer in ms. */
@@ -34,7 +35,7 @@ export function useFresh<Answer>(subject: () => string | null, ask: () => Promis
       if (!(found instanceof Problem || found instanceof Unreachable)) throw found
       if (about === subject()) failure.value = found
     }
-    plan(EVERY_MS)
+    plan(every_ms)
   }
 
   function plan(delay_ms: number): void {

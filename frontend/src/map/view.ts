@@ -25,6 +25,7 @@ export interface Wording {
 export interface Listener {
   ready(): void
   choose(ticket: string): void
+  sensor?(id: string, at: { lng: number; lat: number }): void
   /** `cell`: the one that was hit while risk is shown. */
   click(hits: Place[], at: { lng: number; lat: number }, cell: string | null): void
   /** A tile's version has ended: the ground was drawn anew. */
@@ -238,19 +239,21 @@ export class CityView {
     return { top: unit * 3.5, bottom: unit * 5, left: unit * 2, right: unit * 2 }
   }
 
-  private pinsAt(at: { x: number; y: number }) {
+  private drawnAt(at: { x: number; y: number }, ...layers: ('pins' | 'sensors')[]) {
     const reach = this.palette.text_px * 0.4
     const box: [[number, number], [number, number]] = [
       [at.x - reach, at.y - reach],
       [at.x + reach, at.y + reach],
     ]
-    return this.map.queryRenderedFeatures(box, { layers: ['pins'] })
+    return this.map.queryRenderedFeatures(box, { layers })
   }
 
   private click(at: { x: number; y: number }): void {
-    const pin = this.pinsAt(at)[0]
+    const pin = this.drawnAt(at, 'pins')[0]
+    const sensor = this.drawnAt(at, 'sensors')[0]
     if (pin?.properties.point_count) void this.open(pin.properties.cluster_id as number, pin.geometry as Point)
     else if (pin) this.listener.choose(String(pin.properties.id))
+    else if (sensor && this.listener.sensor) this.listener.sensor(String(sensor.properties.id), this.map.unproject([at.x, at.y]))
     else this.listener.click(this.regionsAt(at), this.map.unproject([at.x, at.y]), this.cellAt(at))
   }
 
@@ -271,7 +274,7 @@ export class CityView {
   }
 
   private point(at: { x: number; y: number }): void {
-    this.map.getCanvas().style.cursor = this.waiting === null && this.pinsAt(at).length > 0 ? 'pointer' : ''
+    this.map.getCanvas().style.cursor = this.waiting === null && this.drawnAt(at, 'pins', 'sensors').length > 0 ? 'pointer' : ''
   }
 }
 
