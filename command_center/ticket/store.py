@@ -387,7 +387,9 @@ _WRONGLY_TOLD: Final = text(
     "SELECT t.*, w.wanted FROM tickets t CROSS JOIN LATERAL (SELECT coalesce(jsonb_agg(DISTINCT w.told), '[]') AS wanted"
     " FROM unnest(CAST(:paths AS text[]), CAST(:domains AS text[]), CAST(:told AS text[])) AS w(path, domain, told)"
     " WHERE w.domain = t.domain AND starts_with(t.scope, w.path)) w"
-    " WHERE t.closed_at IS NULL AND t.source_kind <> 'report' AND t.status <> ALL (:ended)"
+    # At peace only the key is looked for: this is asked each second.
+    " WHERE t.closed_at IS NULL AND (t.standing ? 'beside' OR t.scope ^@ ANY (CAST(:paths AS text[])))"
+    " AND t.source_kind <> 'report' AND t.status <> ALL (:ended)"
     " AND coalesce(t.standing -> 'beside', '[]') <> w.wanted ORDER BY t.id LIMIT :limit FOR UPDATE OF t SKIP LOCKED"
 )
 
