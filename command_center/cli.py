@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import click
 from sqlalchemy.exc import OperationalError
 
+from command_center.doctor_commands import doctor
 from command_center.grid_commands import grid
 from command_center.locate_commands import datum
 from command_center.provision_commands import broker_certificates
@@ -240,6 +241,9 @@ main.add_command(tickets)
 
 
 main.add_command(broker_certificates)
+
+
+main.add_command(doctor)
 
 
 def _settings() -> Settings:

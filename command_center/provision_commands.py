@@ -21,6 +21,7 @@ from command_center.broker_file import ALGORITHM, SALT_BYTES, Login
 from command_center.local import broker as private_broker
 from command_center.local import certificate
 from command_center.local.child import ServerFailed
+from command_center.local.running import running_settings
 from command_center.local.secret import write_private
 from config.database import worker_engine
 from config.settings import BadSetting, from_environment
@@ -59,7 +60,8 @@ def provision(
     """
     if revoke and (every or rotate or out is not None):
         raise click.UsageError("--revoke goes with names of sensors only")
-    settings = from_environment(os.environ)
+    var = Path(os.environ.get("CC_VAR") or "var")
+    settings = from_environment(running_settings(var) | {k: v for k, v in os.environ.items() if v})
     files = folder or private_broker.folder_of(settings.var)
     if not (files / "topics.acl").is_file() or not (files / "passwords").is_file():
         raise BadSetting(f"--broker {files}: there are no topics.acl and passwords of a broker (see docs/operate.md)")

@@ -36,7 +36,7 @@ from command_center.local import certificate, child
 from command_center.local.child import Program, ServerFailed
 from command_center.local.postgres import free_port
 from command_center.local.secret import secret
-from command_center.local.server_folder import give, server_folder, server_user
+from command_center.local.server_folder import elsewhere_path, give, server_folder, server_user
 
 WORKER = "worker"
 _HOST = "127.0.0.1"
@@ -141,8 +141,9 @@ def initialise(var: Path, accounts: Sequence[BrokerAccount], say: Callable[[str]
 
 
 def folder_of(var: Path) -> Path:
-    """Where the private broker of a running ``up`` keeps its files."""
-    return server_folder(var, "mosquitto", server_user("mosquitto"), _say_nothing)
+    """Where the private broker of an ``up`` on this folder keeps its files, whether it ever ran or not."""
+    beside = elsewhere_path(var) / "mosquitto"
+    return beside if (beside / "mosquitto.conf").is_file() else var / "mosquitto"
 
 
 def running_pid(folder: Path) -> int | None:

@@ -27,6 +27,7 @@ from command_center.local import child, postgres
 from command_center.local.broker import BrokerAccount
 from command_center.local.child import Program, ServerFailed
 from command_center.local.lock import AlreadyRunning, held
+from command_center.local.running import running_file, tell_settings
 from command_center.local.secret import SecretsUnreadable, secret, write_private
 from command_center.local.supervisor import StepFailed, StopRequested, Supervisor
 from config.database import UnsafeServer, assert_durable, worker_engine
@@ -116,6 +117,8 @@ def _start_all(start: _Start) -> None:
     for program in _programs(start):
         start.supervisor.start(program)
     start.supervisor.wait_for(partial(_is_ready, start.port), _READY_S, f"{start.url}/readyz")
+    tell_settings(start.var, {"CC_DATABASE_URL": start.urls["worker"], "CC_MQTT_URL": start.urls["mqtt_worker"]})
+    start.leftovers.callback(running_file(start.var).unlink, missing_ok=True)
     if start.demo:
         _write_demo_file(start)
     start.say(f"ready: {start.url}")

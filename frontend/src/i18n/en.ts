@@ -329,6 +329,7 @@ export const en: Messages = {
     offline: 'link offline',
     since: 'since {time}, {length}',
     silent_sensors: '{silent} of {sensors} sensors silent',
+    more: '{count} more counties',
   },
   stale: {
     link: 'The link to the server is lost',

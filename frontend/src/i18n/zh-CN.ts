@@ -323,10 +323,11 @@ export const zh = {
   breadcrumb: '当前查看的区域',
   link: {
     label: '县区链路',
-    silent: '全部测点静默',
+    silent: '没有任何数据',
     offline: '链路离线',
     since: '自 {time} 起，已 {length}',
     silent_sensors: '{sensors} 个测点中 {silent} 个静默',
+    more: '另有 {count} 个县区',
   },
   stale: {
     link: '与服务器的连接已中断',
