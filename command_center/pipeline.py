@@ -27,7 +27,7 @@ from gis.position import implausible
 from ingest import link_store
 from ingest import store as ingest_store
 from ingest.admit import admit
-from ingest.decode import REMEMBERED_S, Decoded, decode, topic_parts
+from ingest.decode import REMEMBERED_S, Decoded, decode
 from ingest.decode import Memory as DecodeMemory
 from ingest.edge_store import load_edges, save_edges
 from ingest.link import Link
@@ -194,8 +194,8 @@ def advance(
     process.
     """
     admitted = admit(messages, city.counties_with_sensors)
-    pictures = [m for m in admitted.messages if _is_of_camera(m)]
-    plain = [m for m in admitted.messages if not _is_of_camera(m)]
+    pictures = [m for m in admitted.messages if video_decode.speaks(m.topic)]
+    plain = [m for m in admitted.messages if not video_decode.speaks(m.topic)]
     decoded = decode(plain, city.catalogue, memory.decode, partial(implausible, index=city.cells.index), city.routes)
     camera_events, camera_rejections, ignored = video_decode.decode(pictures, city.cameras_by_name)
     batch = _without_stored(engine, decoded)
@@ -285,7 +285,7 @@ def put_aside(messages: Sequence[Message], reason: str, detail: str, city: City,
     """Quarantine messages that no transaction could store, so that they are acknowledged without being lost."""
     with engine.begin() as connection:
         for of_camera, kept in ((False, _all), (True, without_persons)):
-            part = [m for m in messages if _is_of_camera(m) is of_camera]
+            part = [m for m in messages if video_decode.speaks(m.topic) is of_camera]
             _save_rejections(connection, part, [Rejection(i, reason, detail) for i in range(len(part))], city, kept)
 
 
@@ -318,11 +318,6 @@ def save_latest(memory: Memory, engine: Engine) -> None:
         with engine.begin() as connection:
             ingest_store.save_latest(connection, rows)
     memory.unsaved.difference_update(waiting)
-
-
-def _is_of_camera(message: Message) -> bool:
-    parts = topic_parts(message.topic)
-    return parts is not None and parts[2].startswith("raw/frigate/")
 
 
 def _without_stored(engine: Engine, decoded: Decoded) -> ReadingBatch:

@@ -15,6 +15,7 @@ from tests.video.film import DATA
 from video.camera import Camera, CameraEvent
 from video.decode import decode
 from video.formats import frigate
+from video.sighting import Ignored
 
 COUNTY = "321302"
 RECEIVED_AT = 1_718_987_140.0
@@ -122,7 +123,7 @@ def test_real_descriptions_faces_plates_and_triggers_are_ignored() -> None:
 def test_other_topics_of_the_server_are_ignored_whatever_they_hold(tail: str, payload: bytes) -> None:
     assert decode([make_message(payload, tail=tail)], CAMERAS) == ([], [], 1)
     seen = frigate.read(tail, payload, RECEIVED_AT)
-    assert isinstance(seen, frigate.Ignored)
+    assert isinstance(seen, Ignored)
     assert seen.why
 
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from ingest.formats.native import Unreadable
 from ingest.quarantine import BAD_TIME, MALFORMED, WRONG_TYPE
+from video.sighting import Ignored, Sighting
 
 IGNORED_TAILS: Final = {
     "available": "the server's own state, not a camera's",
@@ -45,28 +45,6 @@ _LONGEST_NAME: Final = 64
 _MOST_ZONES: Final = 64
 _EARLIEST_S: Final = 946_684_800.0  # 2000-01-01
 _LATEST_S: Final = 4_102_444_800.0  # 2100-01-01
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """A camera event under the server's own camera name. Fields as in ``video.camera.CameraEvent``."""
-
-    camera: str
-    key: str
-    phase: str
-    kind: str
-    score: float
-    zones: tuple[str, ...]
-    started_at: float
-    at: float
-    ended_at: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Ignored:
-    """A message that is understood and of no use here."""
-
-    why: str
 
 
 class _Matter(msgspec.Struct, frozen=True):
