@@ -315,6 +315,23 @@ def test_one_tracked_person_in_a_restricted_zone_is_one_ticket_however_often_it_
     assert len(bench.rows("SELECT FROM tickets WHERE source_kind = 'camera'")) == 1
 
 
+def test_an_alarm_of_a_video_platform_is_one_ticket_however_often_it_is_sent(bench: Bench) -> None:
+    body = (
+        '<?xml version="1.0" encoding="GB2312"?><Notify><CmdType>Alarm</CmdType><SN>7</SN>'
+        "<DeviceID>32130200081326000001</DeviceID><AlarmPriority>2</AlarmPriority><AlarmMethod>5</AlarmMethod>"
+        f"<AlarmTime>{datetime.now(ZoneInfo('Asia/Shanghai')):%Y-%m-%dT%H:%M:%S}</AlarmTime>"
+        "<AlarmDescription>人员密度超限</AlarmDescription><Info><AlarmType>10</AlarmType></Info></Notify>"
+    )
+    alarm = Message("cc/v1/321302/wvp-1/raw/gb28181/alarm", body.encode("gb2312"), time.time())
+    bench.send(alarm, alarm)
+    bench.restart()
+    bench.send(alarm)
+    [event] = bench.rows("SELECT kind, cell FROM camera_events")
+    assert (event.kind, event.cell) == ("density", cell_code())
+    [ticket] = bench.rows("SELECT category, source_kind FROM tickets")
+    assert (ticket.category, ticket.source_kind) == ("crowd", "camera")
+
+
 def test_a_late_repeat_of_an_ended_camera_event_raises_nothing(bench: Bench) -> None:
     bench.send(frigate("new"))
     bench.send(frigate("end", end_time=time.time()))
