@@ -19,7 +19,7 @@ from tests.waiting import wait_until
 def sample(number: int, station: str = "DUST-1") -> bytes:
     """Real-time dust of a station that wants an answer."""
     who = f"QN=202611241000{number:05d};ST=51;CN=2011;PW=123456;MN={station};Flag=5"
-    return build(f"{who};CP=&&DataTime=20261124100000;a34002-Rtd=35.2,a34002-Flag=N&&")
+    return build(f"{who};CP=&&DataTime=20261124100000;a34001-Rtd=35.2,a34001-Flag=N&&")
 
 
 @contextmanager
