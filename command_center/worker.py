@@ -68,7 +68,7 @@ class Worker:
         self.engine = worker_engine(self.settings.database_url)
         # Every door of the worker puts its messages here; each message knows whom to tell once it is stored.
         self.buffer = Buffer(self.settings.buffer_messages, self.settings.buffer_mb * 1024 * 1024)
-        self.inbox = Inbox(self.settings.require_mqtt(), f"cc-{self.settings.worker_name}", self.buffer)
+        self.inbox = self._open_inbox()
         self._until_done(self._load, "start")
         self.inbox.open(self.city.routes.subscriptions)
         try:
@@ -91,6 +91,9 @@ class Worker:
         except OSError as problem:
             raise BadSetting(f"CC_HJ212={host}:{port} cannot be listened at: {problem.strerror}") from None
         return door
+
+    def _open_inbox(self) -> Inbox:
+        return Inbox(self.settings.require_mqtt(), f"cc-{self.settings.worker_name}", self.buffer)
 
     def _load(self) -> None:
         assert_durable(self.engine)

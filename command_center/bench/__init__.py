@@ -9,7 +9,7 @@ from typing import Final
 
 from command_center.bench.figure import Figure
 
-_PARTS: Final = frozenset({"figure", "loop", "nab"})
+_PARTS: Final = frozenset({"feeder", "figure", "ingest_worker", "loop", "nab"})
 """Modules here that benchmarks are made of."""
 
 
