@@ -195,7 +195,7 @@ def advance(
     """
     admitted = admit(messages, city.counties_with_sensors)
     pictures = [m for m in admitted.messages if video_decode.speaks(m.topic)]
-    plain = [m for m in admitted.messages if not video_decode.speaks(m.topic)]
+    plain = [m for m in admitted.messages if not video_decode.speaks(m.topic)] if pictures else admitted.messages
     decoded = decode(plain, city.catalogue, memory.decode, partial(implausible, index=city.cells.index), city.routes)
     camera_events, camera_rejections, ignored = video_decode.decode(pictures, city.cameras_by_name)
     batch = _without_stored(engine, decoded)
@@ -380,15 +380,20 @@ def _learn_heard(memory: Memory, readings: ReadingBatch, city: City) -> None:
 
 
 def _learn_latest(memory: Memory, readings: ReadingBatch, city: City) -> None:
-    names = {n: quantity.name for n, quantity in city.catalogue.quantity_by_n.items()}
-    current = readings.take((readings.flags & LATE) == 0)
-    at = np.datetime_as_string(current.at, unit="ms", timezone="UTC")
-    received = np.datetime_as_string(current.received_at, unit="ms", timezone="UTC")
-    columns = (current.sensor, current.quantity, current.value, at, received)
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    for sensor, quantity, value, at_text, received_text in rows:
+    """Only the newest value of each sensor and quantity in a batch can become the latest."""
+    current = np.flatnonzero((readings.flags & LATE) == 0)
+    pair = readings.sensor[current].astype("i8") << 16 | readings.quantity[current]
+    order = np.lexsort((np.arange(len(current)), readings.at[current], pair))
+    last = np.append(pair[order][1:] != pair[order][:-1], True)[: len(order)]
+    newest = readings.take(current[np.sort(order[last])])
+    names = city.catalogue.quantity_by_n
+    at = np.datetime_as_string(newest.at, unit="ms", timezone="UTC")
+    received = np.datetime_as_string(newest.received_at, unit="ms", timezone="UTC")
+    columns = (newest.sensor, newest.quantity, newest.value, at, received)
+    for sensor, quantity, value, at_text, received_text in zip(*(column.tolist() for column in columns), strict=True):
         values = memory.latest.setdefault(sensor, {})
-        known = values.get(names[quantity])
-        memory.unsaved.add(sensor)
+        name = names[quantity].name
+        known = values.get(name)
         if known is None or known["at"] <= at_text:
-            values[names[quantity]] = {"value": value, "at": at_text, "received_at": received_text}
+            values[name] = {"value": value, "at": at_text, "received_at": received_text}
+    memory.unsaved.update(newest.sensor.tolist())

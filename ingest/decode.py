@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 from itertools import takewhile
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -15,7 +15,10 @@ from ingest import foreign
 from ingest import quarantine as why
 from ingest.formats import native
 from ingest.formats.sparkplug import Edge
+from ingest.key import key_of, named
+from ingest.lookup import Lookup
 from ingest.message import Message, Reply
+from ingest.ordinary import Ordinary, ordinary
 from ingest.quarantine import Refusal, Rejection
 from ingest.reading import AHEAD, DATUMS, LATE, NO_TIME, OUT_OF_RANGE, Column, ReadingBatch
 from ingest.route import Routes
@@ -28,6 +31,12 @@ AHEAD_AFTER_S = 300
 LATE_AFTER_S = 3600
 REMEMBERED_S = 900
 """How long a stored message's key is kept in memory: the window in which a repeat is recognised without a query."""
+
+MANY: Final = 16
+"""Messages from which on it is faster to take the ordinary ones together."""
+
+_NEVER: Final = 1 << 40
+"""After every message of a batch."""
 
 _TOGETHER = 256
 """Messages whose positions are judged together: enough for numpy, few enough that what they hold is gone again soon."""
@@ -104,18 +113,22 @@ def decode(
     memory: Memory,
     judge: Judge | None = None,
     routes: Routes | None = None,
+    *,
+    many: int = MANY,
 ) -> Decoded:
     """Decode the messages that carry readings: ``…/reading``, ``…/state``, and other formats where ``routes`` knows them.
 
     Rows come out in message order. Repeats of what ``memory`` or this very batch holds are left out and counted. ``judge``
     is asked about many positions at once and before any of them is taken: an observation whose position it refuses is
     rejected like any other bad one, so that receipts, keys and repeats need no mending afterwards.
+
+    ``many`` changes no result: from so many messages on the ordinary ones are taken together (ingest.ordinary).
     """
     others = [i for i, message in enumerate(messages) if routes.takes(message.topic)] if routes else []
     if routes is None or not others:
-        return _native(messages, catalogue, memory, judge)
+        return _native(messages, catalogue, memory, judge, many)
     natives = sorted(set(range(len(messages))).difference(others))
-    decoded = _native([messages[i] for i in natives], catalogue, memory, judge)
+    decoded = _native([messages[i] for i in natives], catalogue, memory, judge, many)
     numbered = [(i, messages[i]) for i in others]
     return _beside(decoded, natives, foreign.read(numbered, catalogue, memory.keys, memory.edges, routes, _LIMITS))
 
@@ -137,21 +150,92 @@ def _beside(decoded: Decoded, natives: Sequence[int], found: foreign.Foreign) ->
     )
 
 
-def _native(messages: Sequence[Message], catalogue: Catalogue, memory: Memory, judge: Judge | None) -> Decoded:
+def _native(
+    messages: Sequence[Message], catalogue: Catalogue, memory: Memory, judge: Judge | None, many: int
+) -> Decoded:
     decoder = _Decoder(catalogue, memory)
-    for begin in range(0, len(messages), _TOGETHER):
-        part = messages[begin : begin + _TOGETHER]
-        read = [_read(message) for message in part]
-        decoder.misplaced = _misplaced(read, judge) if judge else {}
-        for index, (message, objects) in enumerate(zip(part, read, strict=True), start=begin):
-            try:
-                decoder.take(index, message, objects)
-            except native.Unreadable as problem:
-                decoder.reject(index, problem.reason, problem.detail)
-    return decoder.done()
+    if len(messages) < many:
+        decoder.take_each(range(len(messages)), messages, judge)
+        return decoder.done()
+    found = _plausible(_new(ordinary(messages, catalogue.lookup, LARGEST_PAYLOAD), memory), judge)
+    if len(found) < len(messages):
+        is_odd = np.ones(len(messages), dtype=bool)
+        is_odd[found.message] = False
+        decoder.together = dict(zip(found.key.tolist(), found.message.tolist(), strict=True))
+        decoder.take_each(np.flatnonzero(is_odd).tolist(), messages, judge)
+    return _joined(found, decoder, catalogue.lookup)
+
+
+def _new(found: Ordinary, memory: Memory) -> Ordinary:
+    """Without those that memory or this batch holds another of: whether they are repeats is judged one by one."""
+    keys = found.key.tolist()
+    if len(set(keys)) == len(keys) and memory.keys.keys().isdisjoint(keys):
+        return found
+    often = Counter(keys)
+    return found.keep(np.array([often[key] == 1 and key not in memory.keys for key in keys], dtype=bool))
+
+
+def _plausible(found: Ordinary, judge: Judge | None) -> Ordinary:
+    """Without those whose position cannot be right."""
+    placed = np.flatnonzero(~np.isnan(found.lng))
+    refused = judge(found.lng[placed], found.lat[placed], found.datum[placed]) if judge and len(placed) else {}
+    if not refused:
+        return found
+    good = np.ones(len(found), dtype=bool)
+    good[placed[list(refused)]] = False
+    return found.keep(good)
+
+
+def _joined(found: Ordinary, decoder: _Decoder, lookup: Lookup) -> Decoded:
+    """What was taken together and what was taken one by one, in message order."""
+    odd = decoder.done()
+    repeated = odd.repeated
+    if decoder.keys:
+        first = [decoder.keys.get(key, _NEVER) for key in found.key.tolist()]
+        again = (np.array(first, dtype="i8") < found.message) & (found.named | found.duplicate)
+        repeated += int(again.sum())
+        found = found.keep(~again)
+    late_us = found.received_us - found.at_us
+    late = late_us > LATE_AFTER_S * 1_000_000
+    ahead = -late_us > AHEAD_AFTER_S * 1_000_000
+    row = np.repeat(np.arange(len(found)), found.values)
+    profile = lookup.profile[found.sensor[row]]
+    value, quantity = found.value, found.quantity
+    implausible = ~((lookup.low[profile, quantity] <= value) & (value <= lookup.high[profile, quantity]))
+    flags = (found.flags + late * np.int16(LATE) + ahead * np.int16(AHEAD))[row] + implausible * np.int16(OUT_OF_RANGE)
+    batch = ReadingBatch(
+        lookup.number[found.sensor[row]],
+        lookup.quantity_number[quantity],
+        value,
+        found.at_us[row].view("M8[us]"),
+        found.received_us[row].view("M8[us]"),
+        found.key[row],
+        flags,
+        found.lng[row],
+        found.lat[row],
+        found.datum[row],
+        found.message[row],
+    )
+    doubtful = np.flatnonzero(found.named & (late_us > REMEMBERED_S * 1_000_000))
+    doubts = [
+        Doubt(key, at_us)
+        for key, at_us in zip(found.key[doubtful].tolist(), found.at_us[doubtful].tolist(), strict=True)
+    ]
+    keys = found.key.tolist()
+    if len(odd.batch):
+        batch = batch.beside(odd.batch)
+        batch = batch.take(np.argsort(batch.message, kind="stable"))
+        keys = list(dict(sorted([*decoder.keys.items(), *zip(keys, found.message.tolist(), strict=True)], key=_second)))
+    return Decoded(batch, odd.rejections, odd.replies, keys, [*doubts, *odd.doubts], repeated)
+
+
+def _second(pair: tuple[int, int]) -> int:
+    return pair[1]
 
 
 class _Decoder:
+    """Takes messages one by one. ``keys``: the message that each came by; ``together``: those of what was taken together."""
+
     def __init__(self, catalogue: Catalogue, memory: Memory) -> None:
         self.catalogue = catalogue
         self.memory = memory
@@ -159,7 +243,8 @@ class _Decoder:
         self.rows: list[tuple[Any, ...]] = []
         self.rejections: list[Rejection] = []
         self.replies: list[Reply] = []
-        self.keys: dict[int, None] = {}
+        self.together: Mapping[int, int] = {}
+        self.keys: dict[int, int] = {}
         self.doubts: list[Doubt] = []
         self.repeated = 0
         self.county: str | None = None
@@ -169,6 +254,17 @@ class _Decoder:
         return Decoded(
             ReadingBatch.of(self.rows), self.rejections, self.replies, list(self.keys), self.doubts, self.repeated
         )
+
+    def take_each(self, indices: Sequence[int], messages: Sequence[Message], judge: Judge | None) -> None:
+        for begin in range(0, len(indices), _TOGETHER):
+            part = indices[begin : begin + _TOGETHER]
+            read = [_read(messages[index]) for index in part]
+            self.misplaced = _misplaced(read, judge) if judge else {}
+            for index, objects in zip(part, read, strict=True):
+                try:
+                    self.take(index, messages[index], objects)
+                except native.Unreadable as problem:
+                    self.reject(index, problem.reason, problem.detail)
 
     def reject(self, index: int, reason: str, detail: str) -> None:
         self.rejections.append(Rejection(index, reason, detail, self.county, self.source))
@@ -217,7 +313,7 @@ class _Decoder:
         if message.payload not in states:
             raise native.Unreadable(why.WRONG_TYPE, "state must be the word online or offline")
         received_us = round(message.received_at * 1_000_000)
-        key = _key(sensor.id, message.payload, str(received_us).encode())
+        key = key_of(sensor.id.encode(), message.payload, str(received_us).encode())
         self._add(index, sensor, "online", states[message.payload], received_us, received_us, key, NO_TIME, NO_POSITION)
 
     def _take_observation(
@@ -227,7 +323,7 @@ class _Decoder:
         received_us = round(message.received_at * 1_000_000)
         at_us = native.instant_us(observation.at)
         key, named = _name(sensor, observation, raw)
-        if (named or message.duplicate) and (key in self.keys or key in self.memory.keys):
+        if (named or message.duplicate) and self._is_held(key, index):
             self.repeated += 1
             return True
         flags = 0
@@ -243,10 +339,13 @@ class _Decoder:
         for name, value in observation.values.items():
             taken += self._add(index, sensor, name, value, at_us, received_us, key, flags, position)
         if taken:
-            self.keys[key] = None
+            self.keys.setdefault(key, index)
             if named and late_s > REMEMBERED_S:
                 self.doubts.append(Doubt(key, at_us))
         return taken > 0
+
+    def _is_held(self, key: int, index: int) -> bool:
+        return key in self.keys or key in self.memory.keys or self.together.get(key, index) < index
 
     def _position(self, observation: native.Observation) -> _Position:
         """Longitude, latitude and datum as sent; NaN when the message carries none. Raises Unreadable."""
@@ -356,11 +455,5 @@ def _name(sensor: Sensor, observation: native.Observation, raw: bytes) -> tuple[
     With an id or a time of its own, equal means the same observation. With neither, two equal payloads may be two honest
     observations, so only the broker's DUP flag makes the second one a repeat.
     """
-    if observation.id is not None:
-        return _key(sensor.id, b"id", str(observation.id).encode()), True
-    return _key(sensor.id, b"raw", raw), observation.at is not None
-
-
-def _key(sensor: str, kind: bytes, name: bytes) -> int:
-    digest = blake2b(b"\0".join((sensor.encode(), kind, name)), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
+    key = key_of(sensor.id.encode(), *named(observation.id, raw))
+    return key, observation.id is not None or observation.at is not None

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
+from ingest.lookup import Lookup
+
 SENSOR_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 DOMAINS: Final = ("emergency", "public_order", "urban_management", "traffic")
@@ -107,9 +109,18 @@ class Catalogue:
 
     def plausible(self, sensor: Sensor, quantity: str) -> Plausible:
         """What a sensor's values of a quantity may be: as its model of device says, else as the quantity does."""
-        profile = self.profiles.get(sensor.profile)
+        return self.plausible_of(sensor.profile, quantity)
+
+    def plausible_of(self, profile_id: str | None, quantity: str) -> Plausible:
+        """What values of a quantity may be for a model of device, known or not."""
+        profile = self.profiles.get(profile_id or "")
         found = None if profile is None else profile.plausible.get(quantity)
         return self._everywhere[quantity] if found is None else found
+
+    @cached_property
+    def lookup(self) -> Lookup:
+        """The same as arrays."""
+        return Lookup.of(self)
 
     @cached_property
     def _everywhere(self) -> Mapping[str, Plausible]:

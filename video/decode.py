@@ -22,7 +22,9 @@ _BELOW: Final = tuple(f"raw/{name}/" for name in _FORMATS)
 
 
 def speaks(topic: str) -> bool:
-    """Whether a topic is that of a camera format."""
+    """Whether a topic is that of a camera format. Asked for every message: the common answer comes first."""
+    if "/raw/" not in topic:
+        return False
     parts = topic_parts(topic)
     return parts is not None and parts[2].startswith(_BELOW)
 

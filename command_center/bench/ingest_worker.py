@@ -96,7 +96,7 @@ def one_by_one(warm: int, count: int) -> None:
     """What many a first version is: a callback that looks up the cell, inserts the row and commits."""
     settings, stop = from_environment(os.environ), threading.Event()
     database = psycopg.connect(settings.database_url)
-    numbers = dict(database.execute("SELECT id, n FROM sensors").fetchall())
+    numbers = {name: n for name, n in database.execute("SELECT id, n FROM sensors").fetchall()}  # noqa: C416 (rows are tuples of any)
     points = {
         n: (lng, lat) for n, lng, lat in database.execute("SELECT n, ST_X(geom), ST_Y(geom) FROM sensors").fetchall()
     }

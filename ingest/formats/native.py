@@ -6,19 +6,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import msgspec
+import numpy as np
 
 from ingest.quarantine import BAD_TIME, MALFORMED, NOT_A_NUMBER, WRONG_TYPE
+from ingest.reading import Column
 
 _NOT_JSON_NUMBER = re.compile(rb"[:\[,]\s*-?(NaN|Infinity|nan|inf)\b")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST_MS = 946_684_800_000  # 2000-01-01: a device that reports less has lost its clock
 _LATEST_MS = 4_102_444_800_000  # 2100-01-01
+NO_INSTANT: Final = -1
+BAD_INSTANT: Final = -2
+"""In columns of epoch microseconds, where every real one is far above zero."""
 
 
-class Observation(msgspec.Struct, frozen=True):
+class Observation(msgspec.Struct, frozen=True, gc=False):
     """One object of a native payload, as sent. ``raw`` holds its bytes, which name it when it has no id."""
 
     values: dict[str, float]
@@ -64,6 +71,47 @@ def read(raw: bytes) -> Observation:
     if not observation.values:
         raise Unreadable(WRONG_TYPE, "values is empty: give at least one quantity")
     return observation
+
+
+def read_each(payloads: Sequence[bytes], largest: int) -> list[Observation | None]:
+    """Each payload's one object, None where it is not just that or is larger than ``largest`` (bytes)."""
+    decode = _observation.decode
+    try:
+        if max(map(len, payloads), default=0) <= largest:
+            return [decode(payload) for payload in payloads]
+    except FAULTS:
+        pass
+    return [_read_one(payload) if len(payload) <= largest else None for payload in payloads]
+
+
+def _read_one(payload: bytes) -> Observation | None:
+    try:
+        found: Observation = _observation.decode(payload)
+    except FAULTS:
+        return None
+    return found
+
+
+def instants_us(times: Sequence[str | int | float | None]) -> tuple[Column, Column]:
+    """``instant_us`` for each, NO_INSTANT for None and BAD_INSTANT where it would raise; and which are not None."""
+    if set(map(type, times)) <= {int}:
+        try:
+            sent = np.array(times, dtype="i8")
+        except OverflowError:
+            pass
+        else:
+            fits = (sent >= _EARLIEST_MS) & (sent <= _LATEST_MS)
+            return np.where(fits, sent, 0) * 1000 + np.where(fits, 0, BAD_INSTANT), np.ones(len(times), dtype=bool)
+    found = np.array([_instant_or_mark(at) for at in times], dtype="i8")
+    return found, found != NO_INSTANT
+
+
+def _instant_or_mark(at: str | int | float | None) -> int:
+    try:
+        instant = instant_us(at)
+    except Unreadable:
+        return BAD_INSTANT
+    return NO_INSTANT if instant is None else instant
 
 
 def instant_us(at: str | int | float | None) -> int | None:
