@@ -33,7 +33,7 @@ PATIENCE_MS = 90_000
 OTHER_COUNTY = "321322"
 SEEN_WITHIN_S = 1.0
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(900)]
 
 # Notes, inside the page, when each ticket was first on it: not slowed down by the test's own looking.
 _WATCH = """
@@ -81,7 +81,7 @@ def demo() -> Iterator[Demo]:
                 assert process.poll() is None, (folder / "up.log").read_text()
                 return (var / "demo.json").is_file()
 
-            wait_until(ready, timeout_s=150, what="demo.json")
+            wait_until(ready, timeout_s=300, what="demo.json")
             found = json.loads((var / "demo.json").read_text("utf-8"))
             mqtt = found["mqtt"]
             address = f"mqtt://{mqtt['username']}:{mqtt['password']}@{mqtt['host']}:{mqtt['port']}"

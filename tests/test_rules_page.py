@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from tests.gateway import Gateway, connected
 from tests.test_main_job import GAUGE, GAUGE_COUNTY, PATIENCE_MS, Demo, Screen, browser, demo
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(900)]
 
 __all__ = ["browser", "demo"]
 

@@ -26,7 +26,7 @@ from tests.gateway import Gateway, connected
 from tests.test_main_job import GAUGE, GAUGE_CELL, GAUGE_COUNTY, OTHER_COUNTY, PATIENCE_MS, Demo, Screen, browser, demo
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(900)]
 
 __all__ = ["browser", "demo"]
 

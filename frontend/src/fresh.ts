@@ -10,9 +10,9 @@ const AFTER_NEWS_MS = 700
  * @param subject  what is asked about; null asks for nothing
  * @param ask  the question; its answer counts only while the subject is still the same
  * @param news  what tells that the answer may be another now
- * @param every_ms  how long an answer stands without news
+ * @param pace  how long an answer stands without news, and how soon after news it is asked for again
  */
-export function useFresh<Answer>(subject: () => string | null, ask: () => Promise<Answer>, news: WatchSource[], every_ms = EVERY_MS) {
+export function useFresh<Answer>(subject: () => string | null, ask: () => Promise<Answer>, news: WatchSource[], { every_ms = EVERY_MS, after_news_ms = AFTER_NEWS_MS } = {}) {
   const answer = shallowRef<Answer | null>(null)
   const failure = shallowRef<Problem | Unreachable | null>(null)
   /** Server time of the answer in ms. */
@@ -46,7 +46,7 @@ export function useFresh<Answer>(subject: () => string | null, ask: () => Promis
     timer = setTimeout(() => void load(), delay_ms)
   }
 
-  watch(news, () => subject() !== null && plan(AFTER_NEWS_MS))
+  watch(news, () => subject() !== null && plan(after_news_ms))
   watch(
     subject,
     () => {
