@@ -25,6 +25,7 @@ from command_center.ticket import dispatch, routing
 from command_center.ticket.clock import DEFAULT_OFFICES, Offices
 from command_center.ticket.dispatch import BadDispatchTable, DispatchTable
 from command_center.ticket.routing import BadRoutingTable, RoutingTable
+from command_center.urgency import gravest_topics
 from command_center.work_calendar import WorkCalendar
 from config.settings import BadSetting
 from gis.locate import Cells, homes
@@ -95,6 +96,11 @@ class City:
     def counties_with_sensors(self) -> frozenset[str]:
         """Codes of the counties that have a link."""
         return frozenset(s.county for s in self.catalogue.sensors.values()) & self.scope_of_county().keys()
+
+    @cached_property
+    def gravest_topics(self) -> frozenset[str]:
+        """Topics of the sensors that may raise the gravest alerts."""
+        return gravest_topics(self.layout, self.catalogue)
 
     def scope_of_county(self) -> dict[str, str]:
         """Region path by county code."""

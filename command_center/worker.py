@@ -24,6 +24,7 @@ from command_center.heartbeat import beat
 from command_center.mode import store as mode_store
 from command_center.mode.mode import in_force
 from command_center.pipeline import Memory, Outcome, advance
+from command_center.urgency import open_topics
 from config.database import assert_durable, worker_engine
 from config.settings import BadSetting, Settings
 from ingest.buffer import Buffer
@@ -179,7 +180,9 @@ class Worker:
             connected = self.inbox.connected
             self._take_city()
             asked_at = time.time()
-            messages = self.buffer.take(self.settings.batch_messages, 0.2, self.settings.linger_ms / 1000)
+            most = self.settings.batch_messages
+            is_urgent = self._urgent() if len(self.buffer) > most else None
+            messages = self.buffer.take(most, 0.2, self.settings.linger_ms / 1000, is_urgent)
             if self.inbox.behind:
                 self._listen()  # what the broker still holds for us may be anybody's
             self.heard_to = self.buffer.waiting_since or asked_at
@@ -189,6 +192,11 @@ class Worker:
             if time.monotonic() - ticked_at >= _TICK_S:
                 ticked_at = time.monotonic()
                 self._until_done(self._tick, "tick")
+
+    def _urgent(self) -> Callable[[str], bool]:
+        gravest = self.city.gravest_topics
+        burning = open_topics(self.city.layout, self.memory.rules, self.city.catalogue)
+        return lambda topic: topic in gravest or topic in burning
 
     def _listen(self) -> None:
         """From now on we can hear: while we were deaf nobody was silent."""
@@ -272,7 +280,9 @@ class Worker:
         if self.inbox.connected:
             pipeline.declare_silence(self.city, self.memory, self.engine, self.listening_since, self.heard_to)
         self._say_forgotten()
+        self.counts["deferred"] = self.buffer.deferred
         figures = {
+            "waiting": {"messages": len(self.buffer), "bytes": self.buffer.nbytes},
             "broker": "connected" if self.inbox.connected else self.inbox.refused or "away",
             "counts": dict(self.counts),
             "sensors": Counter(self.memory.state.values()),

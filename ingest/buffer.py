@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from ingest.message import Message
 
@@ -61,10 +61,12 @@ class Buffer:
             self._bytes += size
             self._changed.notify_all()
 
-    def take(self, most: int, wait_s: float, linger_s: float, first: Collection[str] = ()) -> list[Message]:
+    def take(
+        self, most: int, wait_s: float, linger_s: float, is_urgent: Callable[[str], bool] | None = None
+    ) -> list[Message]:
         """Up to ``most`` messages: waits ``wait_s`` for the first one, then ``linger_s`` for company.
 
-        When more than ``most`` wait, those of the topics ``first`` come before the others. Those of one topic keep their order.
+        When more than ``most`` wait, those of urgent topics come before the others. Those of one topic keep their order.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._waiting, wait_s):
@@ -72,22 +74,22 @@ class Buffer:
             until = time.monotonic() + linger_s
             while len(self._waiting) < most and (left_s := until - time.monotonic()) > 0:
                 self._changed.wait(left_s)
-            taken = self._pick(most, first)
+            taken = self._pick(most, is_urgent)
             self._bytes -= sum([len(message.payload) for message in taken])
             self._changed.notify_all()
         return taken
 
-    def _pick(self, most: int, first: Collection[str]) -> list[Message]:
+    def _pick(self, most: int, is_urgent: Callable[[str], bool] | None) -> list[Message]:
         waiting = self._waiting
         if len(waiting) <= most:
             taken = list(waiting)
             waiting.clear()
             return taken
-        if not first:
+        if is_urgent is None:
             return [waiting.popleft() for _ in range(most)]
-        graver = [place for place, message in enumerate(waiting) if message.topic in first][:most]
-        room = most - len(graver)
-        chosen = set(graver)
+        urgent = [place for place, message in enumerate(waiting) if is_urgent(message.topic)][:most]
+        room = most - len(urgent)
+        chosen = set(urgent)
         for place in range(len(waiting)):
             if not room:
                 break

@@ -68,6 +68,8 @@ class _Collector:
                 handled.add_metric([name], count)
         yield handled
         yield rejected
+        for what, number in sorted(figures.get("waiting", {}).items()):
+            yield GaugeMetricFamily(f"cc_waiting_{what}", f"In the worker's buffer: {what} that wait", value=number)
         if beat.at is not None:
             age_s = (now() - beat.at).total_seconds()
             yield GaugeMetricFamily("cc_worker_beat_age_seconds", "Since the worker last said it lives", value=age_s)

@@ -62,7 +62,7 @@ def test_graver_sensors_come_first_and_each_keeps_its_order(topics: list[str], f
     buffer = Buffer(1000, 1000)
     buffer.put([_message(topic, number) for number, topic in enumerate(topics)])
     taken: list[Message] = []
-    while batch := buffer.take(most, 0, 0, first):
+    while batch := buffer.take(most, 0, 0, first.__contains__ if first else None):
         grave_left = sum(m.topic in first for m in batch) < len(batch)
         taken += batch
         if grave_left:
@@ -80,7 +80,7 @@ def test_graver_sensors_come_first_and_each_keeps_its_order(topics: list[str], f
 def test_what_was_passed_over_is_counted() -> None:
     buffer = Buffer(1000, 1000)
     buffer.put([_message("a", 0), _message("a", 1), _message("b", 2), _message("a", 3)])
-    assert [m.number for m in buffer.take(1, 0, 0, {"b"})] == [2]
+    assert [m.number for m in buffer.take(1, 0, 0, "b".__eq__)] == [2]
     assert buffer.deferred == 2
 
 
