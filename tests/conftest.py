@@ -75,14 +75,14 @@ def migrated_template(cluster: Cluster) -> str:
 @pytest.fixture
 def make_database(cluster: Cluster, migrated_template: str) -> Iterator[Callable[[], Database]]:
     """Makes databases with all tables and no rows; they are dropped after the test, whoever is still connected."""
-    with _databases(cluster, migrated_template) as make:
+    with databases(cluster, migrated_template) as make:
         yield make
 
 
 @pytest.fixture(scope="module")
 def module_database(cluster: Cluster, migrated_template: str) -> Iterator[Database]:
     """A migrated, empty database that the tests of one file share."""
-    with _databases(cluster, migrated_template) as make:
+    with databases(cluster, migrated_template) as make:
         yield make()
 
 
@@ -96,7 +96,7 @@ _numbers = itertools.count(1)
 
 
 @contextmanager
-def _databases(cluster: Cluster, template: str) -> Iterator[Callable[[], Database]]:
+def databases(cluster: Cluster, template: str) -> Iterator[Callable[[], Database]]:
     made: list[str] = []
 
     def make() -> Database:

@@ -33,7 +33,11 @@ class SocketConsole:
         if receive_buffer:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._socket.settimeout(_DEADLINE_S)
-        self._socket.connect((where.hostname, where.port))
+        try:
+            self._socket.connect((where.hostname, where.port))
+        except OSError:
+            self._socket.close()
+            raise
         self._protocol = WSConnection(ConnectionType.CLIENT)
         self._packets: deque[str] = deque()
         self._unfinished = ""

@@ -13,9 +13,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from command_center.local import broker as private_broker
-from command_center.local import child
-from command_center.local.broker import Broker, BrokerAccount
+from command_center.local.broker import Broker
 from config.database import worker_engine
 from rules import judge
 from rules.snapshot_store import Snapshot, save_snapshot
@@ -120,34 +118,6 @@ def _count(stored: Stored, sensor: str) -> int:
     except SQLAlchemyError:
         stored.engine.dispose()
         return -1
-
-
-def test_a_broker_that_is_killed_and_comes_back_still_has_what_it_acknowledged(
-    stored: Stored, database: Database, var_folder: Any
-) -> None:
-    """The shipped broker settings save on change; the worker finds its session and its messages again."""
-    folder = var_folder / f"own broker {database.name}"
-    accounts = [private_broker.worker_account(folder), BrokerAccount("gateway", "a-secret", write=("cc/v1/#",))]
-    own, process = private_broker.start(folder, accounts)
-    try:
-        with processes.worker(database.worker_url, own.url("worker"), "steady"):
-            wait_until(stored.worker_listens, 20, "the worker is subscribed")
-        with connected(own.url("gateway")) as gateway:
-            gateway.publish(_topic("water-1"), {"id": "kept", "values": DEEP})
-        private_broker.stop(own, process)
-        process = child.launch(private_broker.program(own), lambda: private_broker.accepts_connections(own), 20)
-        with processes.worker(database.worker_url, own.url("worker"), "steady"):
-            wait_until(lambda: stored.readings("water-1") == 1, 20, "the kept message is stored")
-            process.kill()
-            process.wait()
-            wait_until(lambda: stored.figures().get("broker") == "away", 20, "the worker says that the broker is away")
-            process = child.launch(private_broker.program(own), lambda: private_broker.accepts_connections(own), 20)
-            wait_until(stored.worker_listens, 30, "the worker is subscribed again")
-            with connected(own.url("gateway")) as gateway:
-                gateway.publish(_topic("water-2"), {"id": "after", "values": {"water_depth": 0.0}})
-                wait_until(lambda: stored.readings("water-2") == 1, 10, "life goes on")
-    finally:
-        private_broker.stop(own, process)
 
 
 def test_a_message_that_no_transaction_can_store_is_put_aside_and_its_neighbours_are_stored(

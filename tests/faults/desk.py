@@ -93,7 +93,11 @@ class Desk:
 
     def _move(self) -> None:
         listed = self._ask(CITY, "GET", "/api/v1/tickets?open=true&limit=100").json["items"]
-        machines = [ticket for ticket in listed if ticket["status"] != "reported"]
+        machines = [
+            ticket
+            for ticket in listed
+            if ticket["status"] != "reported" and UUID(ticket["id"]) not in self._ledger.timers
+        ]
         if not machines:
             return
         ticket = self._chance.choice(machines)

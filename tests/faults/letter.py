@@ -46,7 +46,7 @@ class Letter:
 @dataclass
 class Mail:
     """The letters of one producer. ``now_ms`` tells the time for device times, ``unstorable`` is how many messages the
-    database will refuse.
+    database will refuse. ``named``: every reading has an id or a time of its own.
     """
 
     producer: int
@@ -56,6 +56,7 @@ class Mail:
     poison_share: float = 0.01
     receipt_share: float = 0.3
     unstorable: int = 0
+    named: bool = False
 
     def __post_init__(self) -> None:
         self._chance = random.Random(f"{self.seed}/{self.producer}")
@@ -90,7 +91,7 @@ class Mail:
             return self._unstorable(mouth)
         if self._silent and kind > 0.98:
             return self._reading(self._silent.pop(), alarm=True, receipt=True)
-        if kind > 0.95:
+        if kind > 0.95 and not self.named:
             return self._anonymous_reading(mouth)
         return self._reading(mouth, receipt=self._chance.random() < self.receipt_share)
 
@@ -148,13 +149,13 @@ class Mail:
         topic = self._topic(mouth)
         payloads: list[tuple[str, bytes]] = [
             (topic, b'["%s",' % tag.encode() + b"1," * 1000 + b"1]"),
-            (topic, good.replace(b"55", b"NaN")),
-            (topic, good.replace(b"55", b"-Infinity")),
-            (topic, good.replace(b"55", b"1e999")),
-            (topic, good.replace(b"55", b'"55"')),
+            (topic, good.replace(b":55", b":NaN")),
+            (topic, good.replace(b":55", b":-Infinity")),
+            (topic, good.replace(b":55", b":1e999")),
+            (topic, good.replace(b":55", b':"55"')),
             (topic, good.replace(b'","', b'\xff\xfe","')),
             (topic, good[:-1]),
-            (topic, good.replace(b"55", b"[" * 5_000)),
+            (topic, good.replace(b":55", b":" + b"[" * 5_000)),
             (topic, b'["%s",' % tag.encode() + b'{"a":[' * 2_000),
             (topic, b"\0%s\0\x01\x02" % tag.encode()),
             (topic, good.replace(b"noise", b"no such quantity")),

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -63,14 +64,43 @@ class Trial:
 
     def open(self, *, consoles: Sequence[str] = (CITY, COUNTIES[0])) -> None:
         """Start the web process and the consoles, who listen from the beginning."""
-        self.web.start()
-        wait_for_web(self.url)
+        self.start_web()
         for code in consoles:
             cookie = logged_in(self.url, self.small.username(code)).cookie
             watcher = Watcher(self.url, cookie, self.small.region(code).scope)
             self._stack.callback(watcher.stop)
             self.watchers.append(watcher)
         wait_until(lambda: all(w.record for w in self.watchers), 30, "the consoles are synchronised")
+
+    def start_web(self) -> None:
+        """The web process, answering."""
+        self.web.start()
+        wait_for_web(self.url)
+
+    def start_scheduler(self, away_since: datetime | None = None) -> None:
+        """The scheduler, at work. ``away_since``: when the one before was killed."""
+        started = datetime.now(UTC)
+        self.scheduler.start()
+        sql = text("SELECT at FROM heartbeats WHERE process = 'scheduler' AND at > :started")
+        with self.engine.connect() as connection:
+            wait_until(lambda: connection.execute(sql, {"started": started}).scalar(), 60, "the scheduler is at work")
+        if away_since is not None:
+            self.ledger.scheduler_away.append((away_since, datetime.now(UTC)))
+
+    def machine_tickets(self) -> list[UUID]:
+        """Tickets that sensors opened."""
+        with self.engine.connect() as connection:
+            return list(connection.execute(text("SELECT id FROM tickets WHERE source_kind = 'sensor'")).scalars())
+
+    def set_timer(self, ticket: UUID, due_s: float) -> None:
+        """Make the time for handling run out so soon. Desks leave the ticket alone from now on."""
+        due = datetime.now(UTC) + timedelta(seconds=due_s)
+        with self.engine.begin() as connection:
+            connection.execute(text("UPDATE tickets SET due_at = :due WHERE id = :id"), {"due": due, "id": ticket})
+            rows = text("UPDATE deadlines SET due_at = :due WHERE ticket = :id AND kind = 'handling'")
+            connection.execute(rows, {"due": due, "id": ticket})
+        with self.ledger.open() as ledger:
+            ledger.timers[ticket] = due
 
     def start_worker(self, *lives: str) -> None:
         """A worker that dies as often as is said, and then lives on."""
@@ -97,10 +127,17 @@ class Trial:
             sql = text("SELECT count(*) FROM event_log WHERE kind = :kind")
             return int(connection.execute(sql, {"kind": kind}).scalar_one())
 
-    def produce(self, count: int = 2, rate: float = 25, *, unstorable: int = 0) -> None:
+    def produce(self, count: int = 2, rate: float = 25, *, unstorable: int = 0, named: bool = False) -> None:
         """Producers begin to send, ``rate`` letters a second each; every sensor speaks through one of them."""
         for n in range(count):
-            mail = Mail(n, self.seed, self.mouths[n::count], lambda: round(time.time() * 1000), unstorable=unstorable)
+            mail = Mail(
+                n,
+                self.seed,
+                self.mouths[n::count],
+                lambda: round(time.time() * 1000),
+                unstorable=unstorable,
+                named=named,
+            )
             producer = Producer(self.mqtt_url, mail, self.ledger, rate).start()
             self._stack.callback(producer.close)
             self.producers.append(producer)
