@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import urllib.request
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -30,7 +32,8 @@ class Part:
     def kill(self) -> None:
         """SIGKILL; nothing of it goes on."""
         if self.process is not None:
-            self.process.kill()
+            # The whole group: it may have forked.
+            os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         self.stop()
 

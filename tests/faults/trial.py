@@ -105,8 +105,13 @@ class Trial:
     def start_worker(self, *lives: str) -> None:
         """A worker that dies as often as is said, and then lives on."""
         self._told.unlink(missing_ok=True)
-        self.worker.start(str(self._told), *lives)
-        wait_until(lambda: self.there(self.listens), 60, "a worker is subscribed")
+        process = self.worker.start(str(self._told), *lives)
+
+        def listens() -> bool:
+            assert process.poll() is None, "the worker ended"
+            return self.there(self.listens)
+
+        wait_until(listens, 60, "a worker is subscribed")
 
     def deaths(self) -> int:
         """How many of the worker's lives have ended."""
