@@ -7,14 +7,17 @@ SHELL := /bin/bash
 # More options for `command-center up` and for pytest: make run ARGS="--port 9000", make test TESTS="-k broker".
 ARGS ?=
 TESTS ?=
+# How long `make fuzz` tries each decoder.
+SECONDS_EACH ?= 20
 # How often `make test-faults` tries each fault.
 SEEDS ?= 10
 
-.PHONY: help run setup setup-test test test-faults lint lock clean
+.PHONY: help run setup setup-test test test-faults fuzz lint lock clean
 
 help:
 	@echo 'make run    start everything with the demo city (ARGS="--port 9000 --var DIR")'
 	@echo 'make test   prepare the machine and run every check and test (TESTS="-k name")'
+	@echo 'make fuzz   bytes at random at every decoder, led by atheris (SECONDS_EACH=20)'
 	@echo 'make test-faults  kill and stop everything again and again, about 30 minutes (SEEDS=20)'
 	@echo 'make setup  install what is missing, without starting anything'
 	@echo 'make lint   style, types and import contracts'
@@ -44,6 +47,10 @@ test: lint
 	.venv/bin/python -m pytest -m alone $(TESTS)
 
 # What `make test` tries once: with other messages and at other moments each time. Every try prints its verdict.
+fuzz: setup-test
+	for format in native senml sparkplug chirpstack things_stack zigbee2mqtt tasmota sensor_things hj212; do \
+		.venv/bin/python -m tests.fuzz $$format $(SECONDS_EACH); done
+
 test-faults: setup-test
 	CC_FAULT_SEEDS=$(SEEDS) .venv/bin/python -m pytest -rP --timeout 600 tests/faults $(TESTS)
 

@@ -20,7 +20,7 @@ from ingest.formats.sparkplug import UNBORN, Edge
 from ingest.message import Message, Reply
 from ingest.quarantine import Rejection
 from ingest.reading import AHEAD, FAULTY, LATE, NO_TIME, OUT_OF_RANGE
-from ingest.route import Field, Found, Route, Routes
+from ingest.route import FORMATS, Field, Found, Route, Routes
 from ingest.sample import ONLINE, Reader, Sample, Telegram
 from ingest.sensor import Catalogue, Quantity, Sensor
 from ingest.unit import BadUnit, conversion
@@ -115,8 +115,11 @@ class _Reader:
         try:
             if found is None:
                 raise Unreadable(
-                    why.UNKNOWN_FORMAT, f"no route says in which format topic {message.topic[:200]!r} speaks"
+                    why.BAD_TOPIC, f"topic {message.topic[:200]!r} is not cc/v1/COUNTY/SOURCE/raw/FORMAT/…"
                 )
+            if found.route.format not in FORMATS:
+                detail = f"sensors speak {', '.join(FORMATS)}; cameras have formats of their own"
+                raise Unreadable(why.UNKNOWN_FORMAT, f"format {found.route.format[:40]!r} is unknown: {detail}")
             if len(message.payload) > self.limits.largest_payload:
                 size = len(message.payload)
                 raise Unreadable(why.OVERSIZED, f"{size} bytes, the largest accepted is {self.limits.largest_payload}")

@@ -115,11 +115,14 @@ class Routes:
         return topic.startswith("hj212/") or any(_below(pattern, topic) is not None for pattern in self.by_filter)
 
     def find(self, topic: str) -> Found | None:
-        """How a topic that is not in the native format is to be read; None when nobody says so."""
+        """How a topic that is not in the native format is to be read; None when nobody says so.
+
+        What a raw topic names may be no format that is known.
+        """
         raw = RAW.fullmatch(topic)
         if raw:
             county, source, name, below = raw.groups()
-            return Found(self._plain(name, county, source), below or "") if name in FORMATS else None
+            return Found(self._plain(name, county, source), below or "")
         if topic.startswith("hj212/"):
             return Found(self._plain("hj212", None, None), topic.removeprefix("hj212/"))
         for pattern, route in self.by_filter.items():

@@ -13,7 +13,7 @@ so this format remembers: an ``Edge`` for each edge node. ``seq`` counts its mes
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final
@@ -239,11 +239,22 @@ def _parse(payload: bytes) -> Any:
         raise Unreadable(MALFORMED, f"the payload is no Sparkplug B: {str(problem)[:100]}") from None
     if len(said.metrics) > _MOST_METRICS:
         raise Unreadable(OVERSIZED, f"{len(said.metrics)} metrics, at most {_MOST_METRICS}")
+    # Texts that are no UTF-8 come as bytes.
+    if any(isinstance(written, bytes) for sent in said.metrics for written in _texts(sent)):
+        raise Unreadable(MALFORMED, "a text in the payload is no UTF-8")
     if said.HasField("timestamp"):
         instant_us(said.timestamp)
     if said.seq > 255:
         raise Unreadable(WRONG_TYPE, f"seq is {said.seq}: it counts from 0 to 255")
     return said
+
+
+def _texts(sent: Any) -> Iterator[str | bytes]:
+    yield sent.name
+    yield sent.string_value
+    yield from sent.properties.keys
+    for value in sent.properties.values:
+        yield value.string_value
 
 
 # Message -> field -> (number, type). Tables, templates and extensions are left out: the reader steps over them.
