@@ -14,6 +14,7 @@ from flask_socketio import SocketIO
 from structlog.stdlib import BoundLogger
 
 import command_center.api.alert
+import command_center.api.catalogue
 import command_center.api.deadline_finding
 import command_center.api.forecast
 import command_center.api.grid
@@ -65,6 +66,7 @@ _BLUEPRINTS = (
     command_center.api.standard.blueprint,
     command_center.api.staff.blueprint,
     command_center.api.deadline_finding.blueprint,
+    command_center.api.catalogue.blueprint,
     command_center.api.source.blueprint,
     command_center.api.link.blueprint,
     command_center.api.forecast.blueprint,

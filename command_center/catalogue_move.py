@@ -76,16 +76,17 @@ def write(
     what: str = ADDED,
     faulty: str = "nothing",
     earlier: Sequence[Fault] = (),
+    keep: bool = True,
 ) -> Written:
-    """Store what is stated. With faults, those of reading (``earlier``) included, ``faulty`` says what becomes of the rest:
-    "nothing" is stored, the "good" rows are.
+    """Store what is stated, or only say what that would change unless ``keep``. With faults, those of reading (``earlier``)
+    included, ``faulty`` says what becomes of the rest: "nothing" is stored, the "good" rows are.
 
     Call ``catalogue_store.begin_writing`` first.
     """
     standing = catalogue_store.standing(connection, [row.id for row in stated])
     found = plan(stated, Known(standing, cells, catalogue, taken - standing.keys()), what=what)
     found = Plan(found.changes, found.unchanged, (*earlier, *found.faults))
-    if found.faults and faulty != "good":
+    if not keep or (found.faults and faulty != "good"):
         return Written(found, (), ())
     rows = catalogue_store.save(connection, found.changes, author)
     told = zip(found.changes[:MOST_TOLD], rows[:MOST_TOLD], strict=True)
@@ -100,7 +101,7 @@ def sensor_of(row: Any) -> Sensor:
 def shown_entry(row: Any, catalogue: Catalogue) -> dict[str, Any]:
     """A catalogue entry with its newest values."""
     sensor = shown_sensor(sensor_of(row), catalogue, row.state, row.state_since, row.latest)
-    times = {name: getattr(row, name) for name in ("service_since", "last_received_at")}
+    times = {name: getattr(row, name) for name in ("service_since", "last_received_at", "credential_at")}
     return sensor | {
         **{name: None if at is None else at.isoformat() for name, at in times.items()},
         "revision": row.revision,

@@ -161,14 +161,11 @@ def _written(
     from ingest.catalogue_store import Author, begin_writing
 
     source, name = author
-    with engine.connect() as connection, connection.begin() as transaction:
+    with engine.begin() as connection:
         begin_writing(connection)
         whom = Author("", name, datetime.now(UTC), source)
-        found = write(connection, sheet.stated, cells, catalogue, whom, faulty=faulty, earlier=sheet.faults)
-        if keep:
-            log.append(connection, found.events)
-        else:
-            transaction.rollback()
+        found = write(connection, sheet.stated, cells, catalogue, whom, faulty=faulty, earlier=sheet.faults, keep=keep)
+        log.append(connection, found.events)
     return found.plan
 
 

@@ -18,6 +18,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "{} is no id: 1 to 64 letters, digits, _ . : or -",
     ),
     "twice": ("编号与第 {} 行重复：只留一行", "the id stands on line {} already: keep one of the two"),
+    "there": ("编号已在目录中：打开该条目修改", "the sensor is in the catalogue already: change its entry"),
     "taken": ("编号已被其他单位的传感器使用：换一个编号", "a sensor elsewhere has this id: choose another"),
     "bad_text": (
         "{} 不可用：1 至 {} 个字符，不以 = + - @ 开头，不含控制字符",

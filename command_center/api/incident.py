@@ -12,12 +12,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from command_center.api.asking import account, now, server, sight
-from command_center.api.once import Made, OnceHeader, once
+from command_center.api.once import Made, MatchHeader, OnceHeader, once
 from command_center.api.paging import Page, listed, narrowed
 from command_center.api.region import below
 from command_center.incident import store as incident_store
 from command_center.incident.incident import LEVELS, Incident, IncidentStep, nearest, shown
-from command_center.level_move import NoSuchIncident, VersionMissing, state_levels
+from command_center.level_move import NoSuchIncident, state_levels
 from command_center.regroup_move import join, split
 from rules.correlate import METRES_A_DEGREE, metres
 
@@ -54,12 +54,6 @@ class LevelsBody(BaseModel):
     event_grade: _Level | None = Field(None, description="特别重大, 重大, 较大, 一般 (art. 3)")
     response_level: _Level | None = Field(None, description="of the response that was started (art. 71)")
     reason: str = Field(min_length=1, max_length=500)
-
-
-class LevelsHeader(BaseModel):
-    """``If-Match``: the version of the incident that was being looked at."""
-
-    if_match: str | None = Field(None, alias="If-Match", max_length=32)
 
 
 @blueprint.get("/incidents", summary="Incidents, newest first")
@@ -108,9 +102,9 @@ def get_levels(path: IncidentPath) -> dict[str, Any]:
 
 
 @blueprint.patch("/incidents/<uuid:id>", summary="State an incident's levels")
-def patch_incident(path: IncidentPath, body: LevelsBody, header: LevelsHeader) -> Response:
+def patch_incident(path: IncidentPath, body: LevelsBody, header: MatchHeader) -> Response:
     """For accounts of county and city. 412 when the incident changed meanwhile."""
-    version = _version(header.if_match)
+    version = header.version()
     levels = body.model_dump(include=body.model_fields_set & set(LEVELS))
 
     def work(connection: Connection) -> Made:
@@ -230,11 +224,3 @@ def _shown_step(step: IncidentStep) -> dict[str, Any]:
         "reason": step.reason,
         "facts": dict(step.facts),
     }
-
-
-def _version(if_match: str | None) -> int:
-    plain = (if_match or "").strip().removeprefix("W/").strip('"')
-    # Nine digits are what an integer column holds.
-    if not (plain.isascii() and plain.isdigit() and len(plain) <= 9):
-        raise VersionMissing("say which version was being looked at: If-Match with its number")
-    return int(plain)

@@ -15,12 +15,27 @@ from command_center.api.asking import account, now, sight
 from command_center.event import log
 from command_center.event.event import Event
 from command_center.idempotency import earlier_answer, keep_answer
+from command_center.level_move import VersionMissing
 
 
 class OnceHeader(BaseModel):
     """``Idempotency-Key`` makes a repeat harmless."""
 
     idempotency_key: str | None = Field(None, alias="Idempotency-Key", max_length=128)
+
+
+class MatchHeader(BaseModel):
+    """``If-Match``: the version of the object that was being looked at."""
+
+    if_match: str | None = Field(None, alias="If-Match", max_length=32)
+
+    def version(self) -> int:
+        """The number in it. Raises VersionMissing."""
+        plain = (self.if_match or "").strip().removeprefix("W/").strip('"')
+        # Nine digits are what an integer column holds.
+        if not (plain.isascii() and plain.isdigit() and len(plain) <= 9):
+            raise VersionMissing("say which version was being looked at: If-Match with its number")
+        return int(plain)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from command_center.alert_move import NoSuchAlert, NoSuchMute, StaleAlert
 from command_center.api.forecast import NoSuchSensor, NotMeasured
 from command_center.api.paging import BadCursor
 from command_center.api.throttle import Throttled
+from command_center.catalogue_move import BadEntry, NoSuchEntry, NotYoursToCatalogue, StaleEntry
 from command_center.idempotency import KeyReused
 from command_center.incident.incident import NoStatutoryColour
 from command_center.incident.incident import shown as shown_incident
@@ -30,6 +31,7 @@ from command_center.staff_store import NoSuchShift, ShiftOver, ShiftsOverlap
 from command_center.ticket.decide import BadWish, IllegalMove, NoSuchTarget, NotYours, ReasonMissing
 from command_center.ticket.ticket import shown
 from gis.tiles import NoSuchTile
+from ingest.catalogue_file import BadCatalogueFile
 from rules.life import ImpossibleMove, TierTooLow
 from rules.mute import BadMute
 from rules.risk import NoSuchPlace
@@ -91,6 +93,13 @@ _STATUS |= {
     ModeOver: (409, "Mode is over"),
     BadMode: (422, "Mode not taken"),
 }
+_STATUS |= {
+    NotYoursToCatalogue: (403, "Not yours to write"),
+    NoSuchEntry: (404, "No such sensor"),
+    StaleEntry: (412, "Somebody was faster"),
+    BadEntry: (422, "Entry not taken"),
+    BadCatalogueFile: (422, "Table not taken"),
+}
 _STATUS[NoSuchPlace] = (404, "No such place")
 _STATUS |= {NoSuchSensor: (404, "No such sensor"), NotMeasured: (422, "Not measured")}
 
@@ -127,6 +136,8 @@ def _ours(error: Exception) -> Response:
         own = error.other
         times = {"starts_at": own.starts_at.isoformat(), "ends_at": own.ends_at.isoformat()}
         more = {"shift": {"id": str(own.id), "region": own.region, "org": own.org, **times}}
+    if isinstance(error, BadEntry):
+        more = {"faults": [{"column": own.column, "zh": own.zh, "en": own.en} for own in error.faults]}
     if isinstance(error, BadRule):
         more = {"problems": [{"line": error.line, "reason": error.reason}]}
     return problem(status, title, str(error), **more)
@@ -136,6 +147,8 @@ def _current(error: Exception) -> dict[str, Any]:
     """The object as it stands, for who looked at an older version of it."""
     if isinstance(error, OutOfDate):
         return {"current": shown(error.current)}
+    if isinstance(error, StaleEntry):
+        return {"current": error.current}
     if isinstance(error, StaleAlert):
         return {"current": shown_alert(error.current)}
     return {"current": shown_incident(error.current)} if isinstance(error, StaleIncident | IncidentMoved) else {}

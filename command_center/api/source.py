@@ -1,4 +1,4 @@
-"""``/api/v1/sensors``, ``/cameras`` and ``/readings``."""
+"""``/api/v1/cameras`` and ``/readings``."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from sqlalchemy import Select, Table, func
 from command_center.api.asking import now, server, sight
 from command_center.api.paging import Page, listed, narrowed
 from command_center.api.region import below
-from command_center.shown import shown_sensor
 from ingest import store as ingest_store
-from ingest.sensor import Sensor
 from video import store as video_store
 
 blueprint = APIBlueprint("sources", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="sources")])
 
 
-class SourceQuery(Page):
-    """Which sensors or cameras."""
+class CameraQuery(Page):
+    """Which cameras."""
 
     id: str | None = None
     region: str | None = Field(None, description="region code: it and all below it")
@@ -39,21 +37,8 @@ class ReadingQuery(Page):
     )
 
 
-@blueprint.get("/sensors", summary="Sensors with their newest values, by id")
-def list_sensors(query: SourceQuery) -> dict[str, Any]:
-    """The sensors the account may see."""
-    table = ingest_store.sensors
-    statement = table.select().with_only_columns(
-        *(column for column in table.columns if column.name != "geom"),
-        func.ST_X(table.c.geom).label("lng"),
-        func.ST_Y(table.c.geom).label("lat"),
-    )
-    with sight() as connection:
-        return listed(connection, _chosen(statement, table, query), (table.c.id,), query, _sensor, newest_first=False)
-
-
 @blueprint.get("/cameras", summary="Cameras, by id")
-def list_cameras(query: SourceQuery) -> dict[str, Any]:
+def list_cameras(query: CameraQuery) -> dict[str, Any]:
     """The cameras the account may see. Stream addresses stay inside."""
     table = video_store.cameras
     columns = ("id", "name", "county", "region", "cell", "domain", "direction", "field_of_view", "state", "state_since")
@@ -98,16 +83,10 @@ def list_readings(query: ReadingQuery) -> dict[str, Any]:
         return listed(connection, statement, keys, query, shape, newest_first=True)
 
 
-def _chosen(statement: Select[Any], table: Table, query: SourceQuery) -> Select[Any]:
+def _chosen(statement: Select[Any], table: Table, query: CameraQuery) -> Select[Any]:
     if query.region is not None:
         statement = statement.where(below(table.c.scope, query.region))
     return narrowed(statement, table, {"id": query.id, "domain": query.domain, "state": query.state})
-
-
-def _sensor(row: Any) -> dict[str, Any]:
-    fields = {name: getattr(row, name) for name in Sensor.__slots__}
-    sensor = Sensor(**(fields | {"quantities": tuple(row.quantities)}))
-    return shown_sensor(sensor, server().catalogue, row.state, row.state_since, row.latest)
 
 
 def _camera(row: Any) -> dict[str, Any]:

@@ -4,13 +4,18 @@ import type {
   Alert,
   AlertWish,
   Camera,
+  CatalogueWords,
   Choice,
   City,
   Device,
   Duplicates,
+  Entry,
+  EntryStep,
+  EntryWish,
   FieldDifference,
   FindingPage,
   Forecast,
+  ImportAnswer,
   Incident,
   IncidentBeside,
   IncidentSignal,
@@ -52,6 +57,7 @@ import type {
   Step,
   Summary,
   Ticket,
+  UnknownSensor,
 } from './contract'
 
 /** The server answered with a problem; `detail` says what was wrong and what to do. */
@@ -82,8 +88,9 @@ async function request<Answer>(method: string, path: string, body?: unknown, hea
 }
 
 async function send(method: string, path: string, body: unknown, headers: Record<string, string>): Promise<Response> {
-  const withBody = body === undefined ? {} : { body: JSON.stringify(body) }
-  const sent = { Accept: 'application/json', ...(body === undefined ? {} : { 'Content-Type': 'application/json' }), ...headers }
+  const asIs = body instanceof Blob
+  const withBody = body === undefined ? {} : { body: asIs ? body : JSON.stringify(body) }
+  const sent = { Accept: 'application/json', ...(body === undefined ? {} : { 'Content-Type': asIs ? 'text/csv' : 'application/json' }), ...headers }
   try {
     const signal = AbortSignal.timeout(ANSWER_LIMIT_MS)
     return await fetch(`/api/v1${path}`, { method, headers: sent, credentials: 'same-origin', signal, ...withBody })
@@ -184,6 +191,18 @@ export const api = {
     everyPage<Shift>('/rosters', { region, starts_before, ends_after, limit: 500 }, 4 * STAFF_LIMIT),
   addShift: (wish: ShiftWish, key: string) => request<Shift>('POST', '/rosters', wish, { 'Idempotency-Key': key }),
   endShift: (id: string, key: string) => request<Shift>('POST', `/rosters/${encodeURIComponent(id)}/end`, {}, { 'Idempotency-Key': key }),
+  entries: (filters: { text?: string; state?: string; owner?: string; profile?: string; in_service?: boolean; cursor?: string | null; limit: number }) =>
+    request<Page<Entry>>('GET', `/sensors${query(filters)}`),
+  entry: (id: string) => request<Entry>('GET', `/sensors/${encodeURIComponent(id)}`),
+  entryHistory: async (id: string) => (await request<Page<EntryStep>>('GET', `/sensors/${encodeURIComponent(id)}/history${query({ limit: 100 })}`)).items,
+  changeEntry: (entry: Pick<Entry, 'id' | 'revision'>, wish: EntryWish) =>
+    request<Entry>('PATCH', `/sensors/${encodeURIComponent(entry.id)}`, wish, { 'If-Match': `"${entry.revision}"` }),
+  catalogue: () => request<CatalogueWords>('GET', '/catalogue'),
+  importEntries: (file: Blob, choice: { check: boolean; partial: boolean; name: string }) =>
+    request<ImportAnswer>('POST', `/sensors/import${query(choice)}`, file),
+  unknownSensors: async () => (await request<Page<UnknownSensor>>('GET', '/unknown-sensors')).items,
+  adopt: (id: string, wish: EntryWish, key: string) =>
+    request<Entry>('POST', `/unknown-sensors/${encodeURIComponent(id)}/adopt`, wish, { 'Idempotency-Key': key }),
   findings: (cursor: string | null) => request<FindingPage>('GET', `/deadline-findings${query({ cursor, limit: 50 })}`),
   reportKinds: () => request<ReportKinds>('GET', '/reports/kinds'),
   reportGround: () => request<FeatureCollection>('GET', '/reports/ground'),

@@ -422,6 +422,100 @@ export interface Device {
   version?: number
 }
 
+export type Sharing = 'unconditional' | 'conditional' | 'withheld'
+
+/** A sensor as the catalogue has it; without a position it moves. */
+export interface Entry extends Omit<Device, 'lng' | 'lat'> {
+  lng: number | null
+  lat: number | null
+  county: string
+  region: string
+  cell: string
+  domain: string
+  quantities: { name: string; unit: string; title: string; title_en: string }[]
+  owner: string
+  profile: string
+  sharing: Sharing
+  in_service: boolean
+  service_since: string | null
+  interval_s: number
+  latest: Record<string, { value: number; at: string; received_at: string }>
+  last_received_at: string | null
+  credential_at: string | null
+  revision: number
+}
+
+/** What is stated of a sensor; what is missing stays. */
+export interface EntryWish {
+  name?: string
+  domain?: string
+  quantities?: string[]
+  lng?: number | null
+  lat?: number | null
+  datum?: string
+  cell?: string
+  owner?: string
+  profile?: string
+  interval_s?: number | null
+  sharing?: Sharing
+  in_service?: boolean
+}
+
+export interface EntryStep {
+  revision: number
+  at: string
+  by: { account: string; name: string } | null
+  what: 'added' | 'changed' | 'adopted' | 'rehomed'
+  source: string
+  changes: { field: string; before: unknown; after: unknown }[]
+}
+
+export interface EntryFault {
+  line?: number
+  column: string
+  zh: string
+  en: string
+}
+
+export interface DeviceModel {
+  id: string
+  title: string
+  title_en: string
+  interval_s: number | null
+  plausible: Record<string, { low: number; high: number; sentinels: number[] }>
+}
+
+/** What entries may say. */
+export interface CatalogueWords {
+  quantities: { name: string; unit: string; title: string; title_en: string }[]
+  profiles: DeviceModel[]
+  owners: string[]
+  domains: string[]
+  sharings: Sharing[]
+}
+
+export interface ImportAnswer {
+  added: number
+  changed: number
+  unchanged: number
+  stored: boolean
+  faulty_rows: number
+  faults: EntryFault[]
+}
+
+/** A sensor that reports and is in no catalogue. */
+export interface UnknownSensor {
+  id: string
+  county: string
+  adoptable: boolean
+  count: number
+  first_at: string
+  last_at: string
+  values: { quantity: string; value: number; known: boolean }[]
+  unread: number
+  suggestion: { name: string; domain?: string; quantities: string[]; interval_s?: number; lng: number | null; lat: number | null; datum?: string }
+}
+
 /** What is heard of a county as a whole; `id` is its code. */
 export interface Link {
   id: string
