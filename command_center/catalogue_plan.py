@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -90,7 +90,7 @@ def _placed(stated: Sequence[Stated], known: Known) -> list[_Place]:
             # The ground was redrawn under it: it keeps the cell it had until somebody says where it stands.
             found[n] = x, y, before.cell
         elif place in refused:
-            found[n] = Fault(line, "lng", "misplaced", (refused[place].detail,))
+            found[n] = Fault(line, "lng", refused[place].reason, (refused[place].detail,))
         else:
             found[n] = Fault(line, "lng", "outside", (f"{lng[place]:g}", f"{lat[place]:g}"))
     return found
@@ -183,8 +183,3 @@ def _at(cells: Cells, code: str, lng: float | None, lat: float | None) -> dict[s
         return {}
     county = place.scope.split(SEPARATOR)[1]
     return {"lng": lng, "lat": lat, "county": county, "region": place.region, "cell": code, "scope": place.scope}
-
-
-def by_line(faults: Sequence[Fault]) -> Iterator[Fault]:
-    """As a reader of the file goes through them."""
-    return iter(sorted(faults, key=lambda fault: fault.line))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ingest.quarantine import FAR_OUTSIDE, NULL_ISLAND, SWAPPED_AXES
 from ingest.sensor import DOMAINS, SENSOR_ID, SHARINGS, Catalogue
 
 LONGEST_NAME: Final = 100
@@ -59,7 +60,10 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "{} 不是时间：写作 2026-11-24 或 2026-11-24T08:00:00+08:00",
         "{} is no time: write 2026-11-24 or 2026-11-24T08:00:00+08:00",
     ),
-    "misplaced": ("位置不可能：{}", "{}"),
+    # What of these cannot be right, ingest.quarantine names and gis.position says in words.
+    NULL_ISLAND: ("经纬度都是零：设备没有定位", "{}"),
+    SWAPPED_AXES: ("经度和纬度写反了：对调后就在市内", "{}"),
+    FAR_OUTSIDE: ("位置远在市外：核对经纬度和坐标系", "{}"),
     "outside": (
         "位置 {}, {} 不在您管辖的任何网格内：核对经纬度和坐标系",
         "no cell of yours covers {}, {}: check the degrees and the datum",

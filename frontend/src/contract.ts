@@ -425,14 +425,13 @@ export interface Device {
 export type Sharing = 'unconditional' | 'conditional' | 'withheld'
 
 /** A sensor as the catalogue has it; without a position it moves. */
-export interface Entry extends Omit<Device, 'lng' | 'lat'> {
+export interface Entry extends Omit<Sensor, 'lng' | 'lat' | 'latest'> {
   lng: number | null
   lat: number | null
   county: string
   region: string
   cell: string
   domain: string
-  quantities: { name: string; unit: string; title: string; title_en: string }[]
   owner: string
   profile: string
   sharing: Sharing

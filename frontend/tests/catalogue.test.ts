@@ -4,7 +4,7 @@ import type { CatalogueWords, Entry, UnknownSensor } from '../src/contract'
 
 const entry: Entry = {
   id: 'w-1', name: '一号', county: '1', region: '1', cell: '1001', domain: 'emergency', quantities: [], owner: '水利局', profile: 'gauge', sharing: 'conditional',
-  in_service: true, service_since: null, interval_s: 60, latest: {}, last_received_at: null, credential_at: null, revision: 3, lng: 118.1, lat: 34, state: 'online',
+  in_service: true, service_since: null, interval_s: 60, latest: {}, last_received_at: null, credential_at: null, revision: 3, lng: 118.1, lat: 34, state: 'online', state_since: null,
 }
 const stray = (more: Partial<UnknownSensor['suggestion']> = {}): UnknownSensor => ({
   id: 's-1', county: '1', adoptable: true, count: 1, first_at: '', last_at: '', values: [], unread: 0,
