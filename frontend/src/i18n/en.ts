@@ -910,7 +910,6 @@ export const en: Messages = {
     reason_withdraw: 'Withdraw version {version}: give the reason',
     reason_retire: 'Retire the rule: give the reason',
     history: 'History',
-    no_history: 'nothing was changed since it was catalogued',
     history_none: 'No changes yet',
     move: { save: 'Saved as draft', shadow: 'Shadow run begun', publish: 'Published', withdraw: 'Withdrawn', retire: 'Retirement drafted', replace: 'Replaced by a newer version' },
     conflict: 'Somebody has just moved this version. You now see its newest state.',
