@@ -326,7 +326,7 @@ export const zh = {
     silent: '没有任何数据',
     offline: '链路离线',
     since: '自 {time} 起，已 {length}',
-    silent_sensors: '{sensors} 个测点中 {silent} 个静默',
+    silent_sensors: '{sensors} 个测点中 {silent} 个失联',
     more: '另有 {count} 个县区',
   },
   stale: {
@@ -365,7 +365,7 @@ export const zh = {
     legend: '图例',
     legend_cells: '网格底色：未解除告警的最高等级',
     legend_cluster: '数字：此处的工单件数',
-    state: { online: '在线', silent: '静默', unknown: '未知', offline: '离线' },
+    state: { online: '在线', silent: '失联', unknown: '未知', offline: '离线' },
     zoom_in: '放大',
     zoom_out: '缩小',
     inferred: '推定',
