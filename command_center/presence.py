@@ -37,15 +37,15 @@ class StateChange:
 
 def sensor_changes(batch: ReadingBatch, city: City, state: Mapping[int, str]) -> list[StateChange]:
     """Sensors whose state this batch changes: one that speaks is online, one that says offline is offline."""
-    online = city.catalogue.quantities.get("online")
-    told: dict[int, tuple[str, float]] = {}
-    received = batch.received_at.view("i8") / 1e6
-    rows = zip(batch.sensor.tolist(), batch.quantity.tolist(), batch.value.tolist(), received.tolist(), strict=True)
-    for sensor, quantity, value, at in rows:
-        says_offline = online is not None and quantity == online.n and value == 0
-        told[sensor] = (OFFLINE if says_offline else ONLINE, at)
+    is_there = spoken(batch, city).tolist()
+    received_us = batch.received_at.view("i8")
     by_n = city.catalogue.by_n
-    return [StateChange(by_n[n], now, at) for n, (now, at) in told.items() if state.get(n) != now]
+    last = dict(zip(batch.sensor.tolist(), range(len(batch)), strict=True))
+    return [
+        StateChange(by_n[n], now, float(received_us[row] / 1e6))
+        for n, row in last.items()
+        if state.get(n) != (now := ONLINE if is_there[row] else OFFLINE)
+    ]
 
 
 def spoken(batch: ReadingBatch, city: City) -> Column:

@@ -37,6 +37,8 @@ from rules.judge import carried
 
 _TICK_S = 1.0
 _SNAPSHOT_S = 30.0
+_BETWEEN_LATEST = 9
+"""Storing the newest values takes a tenth of the time at most: so many times as long passes before the next."""
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 10.0
 _AWAY = (OperationalError, InterfaceError, PendingRollbackError)
@@ -60,6 +62,7 @@ class Worker:
     heard_to: float = 0.0
     doubtful: bool = False
     kept_at: float = 0.0
+    latest_due: float = 0.0
     stations: StationDoor | None = None
     _reader: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "city"))
     _coming: Future[City] | None = None
@@ -264,12 +267,19 @@ class Worker:
         self.checkpoint("after_put_aside")
         return Outcome([], Counter(messages=1, **{f"rejected_{NOT_STORED}": 1}))
 
+    def _save_latest(self) -> None:
+        """Once a second; less often where it takes long, so that most of the time is left for messages."""
+        begun = time.monotonic()
+        if begun >= self.latest_due:
+            pipeline.save_latest(self.memory, self.engine)
+            self.latest_due = time.monotonic() + _BETWEEN_LATEST * (time.monotonic() - begun)
+
     def _tick(self) -> None:
         now = time.time()
         self._look_for_change()
         if self.memory.spoilt:
             self._recollect()
-        pipeline.save_latest(self.memory, self.engine)
+        self._save_latest()
         if self.inbox.connected:
             self.counts.update(pipeline.advance_clock(self.city, self.memory, self.engine, now))
         if time.monotonic() - self.kept_at >= _SNAPSHOT_S or not self.kept_at:
