@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,9 @@ from video.store import save_camera_events, stored_camera_events
 REBUILT_S = 900
 """How far back readings are judged again where no snapshot can be read."""
 
+_MOST_FRESH = 100_000
+"""Readings."""
+
 _ENDLESS = datetime(9000, 1, 1, tzinfo=UTC)
 
 
@@ -62,7 +65,8 @@ def _nothing(_: str) -> None:
 class Memory:
     """What the worker knows between batches; all of it can be made again from the database.
 
-    ``latest``, ``heard_at`` and ``state`` are by sensor number; ``unsaved`` are sensors whose newest values are not stored;
+    ``latest``, ``heard_at`` and ``state`` are by sensor number; ``fresh`` was not looked at for
+    ``latest`` yet; ``unsaved`` are sensors whose newest values are not stored;
     ``links`` by county.
     ``rules`` and ``shadow`` have taken in every reading received before ``taken_in_to`` (epoch microseconds), and of those
     received at that very instant the ones whose keys are ``keys_then``. ``spoilt``: they hold what was not committed.
@@ -80,6 +84,7 @@ class Memory:
     heard_at: dict[int, float] = field(default_factory=dict)
     state: dict[int, str] = field(default_factory=dict)
     unsaved: set[int] = field(default_factory=set)
+    fresh: list[ReadingBatch] = field(default_factory=list)
     links: dict[str, Link] = field(default_factory=dict)
 
 
@@ -215,7 +220,7 @@ def advance(
         checkpoint("after_insert")
         states = sensor_changes(batch, city, memory.state)
         links = link_changes(batch, admitted.words, city, memory.links)
-        events = save_sensors(connection, states, city, _latest_of(memory)) + save_links(connection, links, city)
+        events = save_sensors(connection, states, city, _latest_of(memory, city)) + save_links(connection, links, city)
         moment = datetime.fromtimestamp(now, UTC)
         events += respond(connection, found.changes, city, moment)
         save_shadow(connection, shadow.changes)
@@ -300,14 +305,15 @@ def declare_silence(city: City, memory: Memory, engine: Engine, listening_since:
     known = [(memory.links.get(county) or Link(county), heard) for county, heard in fallen.links]
     links = [link.fell_silent(heard) for link, heard in known if link.county in city.counties_with_sensors]
     with engine.begin() as connection:
-        events = save_links(connection, links, city) + save_sensors(connection, changes, city, _latest_of(memory))
+        events = save_links(connection, links, city) + save_sensors(connection, changes, city, _latest_of(memory, city))
         log.append(connection, events)
     memory.links.update((link.county, link) for link in links)
     memory.state.update((change.sensor.n, change.state) for change in changes)
 
 
-def save_latest(memory: Memory, engine: Engine) -> None:
+def save_latest(memory: Memory, city: City, engine: Engine) -> None:
     """Store the newest values that changed since the last time: once a second for all, not once a reading."""
+    _fold_latest(memory, city)
     waiting = sorted(memory.unsaved)
     rows = [
         ingest_store.Latest(n, memory.latest.get(n, {}), datetime.fromtimestamp(memory.heard_at[n], UTC))
@@ -346,8 +352,12 @@ def _save_rejections(
         ingest_store.save_quarantine(connection, messages, rejections, city.scope_of_county(), city.root, kept)
 
 
-def _latest_of(memory: Memory) -> Callable[[int], Mapping[str, Any]]:
-    return lambda n: memory.latest.get(n, {})
+def _latest_of(memory: Memory, city: City) -> Callable[[int], Mapping[str, Any]]:
+    def latest_of(n: int) -> Mapping[str, Any]:
+        _fold_latest(memory, city)
+        return memory.latest.get(n, {})
+
+    return latest_of
 
 
 def _learn(
@@ -380,12 +390,21 @@ def _learn_heard(memory: Memory, readings: ReadingBatch, city: City) -> None:
 
 
 def _learn_latest(memory: Memory, readings: ReadingBatch, city: City) -> None:
-    """Only the newest value of each sensor and quantity in a batch can become the latest."""
-    current = np.flatnonzero((readings.flags & LATE) == 0)
-    pair = readings.sensor[current].astype("i8") << 16 | readings.quantity[current]
-    order = np.lexsort((np.arange(len(current)), readings.at[current], pair))
+    memory.fresh.append(readings.take((readings.flags & LATE) == 0))
+    if sum(map(len, memory.fresh)) > _MOST_FRESH:
+        _fold_latest(memory, city)
+
+
+def _fold_latest(memory: Memory, city: City) -> None:
+    """Bring ``latest`` up to date: of all that came since the last time only the newest of a sensor and quantity matters."""
+    if not memory.fresh:
+        return
+    readings = reduce(ReadingBatch.beside, memory.fresh)
+    memory.fresh = []
+    pair = readings.sensor.astype("i8") << 16 | readings.quantity
+    order = np.lexsort((readings.at, pair))  # stable: of equal times the later comes last
     last = np.append(pair[order][1:] != pair[order][:-1], True)[: len(order)]
-    newest = readings.take(current[np.sort(order[last])])
+    newest = readings.take(np.sort(order[last]))
     names = city.catalogue.quantity_by_n
     at = np.datetime_as_string(newest.at, unit="ms", timezone="UTC")
     received = np.datetime_as_string(newest.received_at, unit="ms", timezone="UTC")

@@ -271,7 +271,7 @@ class Worker:
         """Once a second; less often where it takes long, so that most of the time is left for messages."""
         begun = time.monotonic()
         if begun >= self.latest_due:
-            pipeline.save_latest(self.memory, self.engine)
+            pipeline.save_latest(self.memory, self.city, self.engine)
             self.latest_due = time.monotonic() + _BETWEEN_LATEST * (time.monotonic() - begun)
 
     def _tick(self) -> None:
