@@ -65,9 +65,8 @@ def _nothing(_: str) -> None:
 class Memory:
     """What the worker knows between batches; all of it can be made again from the database.
 
-    ``latest``, ``heard_at`` and ``state`` are by sensor number; ``fresh`` was not looked at for
-    ``latest`` yet; ``unsaved`` are sensors whose newest values are not stored;
-    ``links`` by county.
+    ``latest``, ``heard_at`` and ``state`` are by sensor number; ``fresh`` was not looked at for ``latest`` yet; ``unsaved`` are
+    sensors whose newest values are not stored; ``links`` by county.
     ``rules`` and ``shadow`` have taken in every reading received before ``taken_in_to`` (epoch microseconds), and of those
     received at that very instant the ones whose keys are ``keys_then``. ``spoilt``: they hold what was not committed.
     """

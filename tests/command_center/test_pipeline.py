@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 
 from command_center.city import City, load_city
 from command_center.heartbeat import beat
-from command_center.pipeline import Memory, Outcome, advance, remember
+from command_center.pipeline import Memory, Outcome, advance, remember, save_latest
 from command_center.schedule import fire_deadlines
 from command_center.ticket.store import load_steps, load_tickets
 from command_center.ticket.ticket import Status, fold
@@ -94,6 +94,28 @@ def test_a_repeat_older_than_memory_reaches_is_found_in_the_database(bench: Benc
     outcome = bench.send(old)
     assert outcome.counts["repeated"] == 1
     assert len(bench.rows("SELECT FROM readings")) == 1
+
+
+def test_the_newest_value_by_the_device_s_clock_is_the_latest_however_readings_are_ordered_and_cut(
+    bench: Bench,
+) -> None:
+    now_ms = int(time.time() * 1000)
+
+    def at(later_ms: int, value: float) -> Message:
+        return reading("gas-1", {"gas_concentration": value}, county="321322", at=now_ms + later_ms)
+
+    def latest() -> Any:
+        save_latest(bench.memory, bench.city, bench.engine)
+        return bench.rows("SELECT latest, last_received_at FROM sensors WHERE id = 'gas-1'")[0]
+
+    bench.send(at(-3000, 1.0), at(-1000, 3.0), at(-2000, 2.0))
+    bench.send(at(-1500, 2.5), reading("gas-1", {"noise": 50.0}, county="321322", at=now_ms))
+    first = latest()
+    assert {name: told["value"] for name, told in first.latest.items()} == {"gas_concentration": 3.0, "noise": 50.0}
+    bench.send(at(-500, 3.5), at(-500, 4.0), at(-7_200_000, 9.0))
+    second = latest()
+    assert {name: told["value"] for name, told in second.latest.items()} == {"gas_concentration": 4.0, "noise": 50.0}
+    assert second.last_received_at > first.last_received_at
 
 
 def test_two_gauges_on_one_flooded_road_share_one_ticket(bench: Bench) -> None:
