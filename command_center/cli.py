@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 from sqlalchemy.exc import OperationalError
@@ -119,10 +118,7 @@ def scheduler() -> None:
     from config.log import start_logging
 
     settings = _settings()
-    zone = ZoneInfo(settings.time_zone)
-    _until_told(
-        lambda stop: run_scheduler(settings.database_url, zone, settings.city, start_logging("scheduler"), stop)
-    )
+    _until_told(lambda stop: run_scheduler(settings, start_logging("scheduler"), stop))
 
 
 @main.command()

@@ -27,13 +27,13 @@ from gis.position import implausible
 from ingest import link_store
 from ingest import store as ingest_store
 from ingest.admit import admit
-from ingest.decode import REMEMBERED_S, Decoded, decode
+from ingest.decode import AHEAD_AFTER_S, REMEMBERED_S, Decoded, decode
 from ingest.decode import Memory as DecodeMemory
 from ingest.edge_store import load_edges, save_edges
 from ingest.link import Link
 from ingest.message import Message, Reply
 from ingest.quarantine import Rejection
-from ingest.reading import LATE, ReadingBatch
+from ingest.reading import AHEAD, LATE, ReadingBatch
 from ingest.silence import SILENT, fallen_silent
 from rules import judge
 from rules.absence import heard_by_number
@@ -107,13 +107,13 @@ def remember(connection: Connection, city: City, now: float, worker: str = "work
         RuleMemory.quiet(city.shadow_layout, now_us),
         now_us,
     )
+    for n, state, heard, latest in ingest_store.load_latest(connection):
+        memory.state[n], memory.latest[n] = state, latest
+        if heard is not None:
+            memory.heard_at[n] = heard.timestamp()
     _recover(connection, city, memory, worker)
     memory.rules = judge.recall(city.layout, load_open_alerts(connection), memory.rules)
     memory.shadow = judge.recall(city.shadow_layout, load_open_shadow(connection), memory.shadow)
-    for n, (state, seen) in ingest_store.load_silence(connection).items():
-        memory.state[n] = state
-        if seen is not None:
-            memory.heard_at[n] = seen.timestamp()
     memory.links = link_store.load_links(connection)
     for rules in (memory.rules, memory.shadow):
         rules.listening(now_us)
@@ -160,6 +160,9 @@ def _recover(connection: Connection, city: City, memory: Memory, worker: str) ->
         if len(located.readings):
             _judge_both(located, [], city, memory, int(located.readings.received_at.view("i8")[-1]))
             _took_in(memory, located.readings)
+        # Newest values are stored once a second: those of the last one may be missing.
+        _learn_heard(memory, part.readings, city)
+        _learn_latest(memory, part.readings, city)
     _judge_both(nothing_located(city.cells.places), events, city, memory, memory.taken_in_to)
     memory.spoilt = False
 
@@ -178,9 +181,11 @@ def _took_in(memory: Memory, readings: ReadingBatch) -> None:
     if len(readings):
         received_us = readings.received_at.view("i8")
         newest = int(received_us.max())
-        then = set(readings.key[received_us == newest].tolist())
-        memory.keys_then = then | memory.keys_then if newest == memory.taken_in_to else then
-        memory.taken_in_to = newest
+        # What was received long ago and comes only now takes nothing back of what is known to be taken in.
+        if newest >= memory.taken_in_to:
+            then = set(readings.key[received_us == newest].tolist())
+            memory.keys_then = then | memory.keys_then if newest == memory.taken_in_to else then
+            memory.taken_in_to = newest
     memory.spoilt = False
 
 
@@ -395,23 +400,40 @@ def _learn_latest(memory: Memory, readings: ReadingBatch, city: City) -> None:
 
 
 def _fold_latest(memory: Memory, city: City) -> None:
-    """Bring ``latest`` up to date: of all that came since the last time only the newest of a sensor and quantity matters."""
+    """Bring ``latest`` up to date: of all that came since the last time only the newest of a sensor and quantity matters.
+
+    A clock that is ahead counts as of its receipt, here as in the rules: else the values of one mad moment would stand until
+    the calendar reaches them.
+    """
     if not memory.fresh:
         return
     readings = reduce(ReadingBatch.beside, memory.fresh)
     memory.fresh = []
     pair = readings.sensor.astype("i8") << 16 | readings.quantity
-    order = np.lexsort((readings.at, pair))  # stable: of equal times the later comes last
+    counted = np.where((readings.flags & AHEAD) == 0, readings.at, readings.received_at)
+    order = np.lexsort((counted, pair))  # stable: of equal times the later comes last
     last = np.append(pair[order][1:] != pair[order][:-1], True)[: len(order)]
-    newest = readings.take(np.sort(order[last]))
+    chosen = np.sort(order[last])
+    newest = readings.take(chosen)
     names = city.catalogue.quantity_by_n
     at = np.datetime_as_string(newest.at, unit="ms", timezone="UTC")
     received = np.datetime_as_string(newest.received_at, unit="ms", timezone="UTC")
-    columns = (newest.sensor, newest.quantity, newest.value, at, received)
-    for sensor, quantity, value, at_text, received_text in zip(*(column.tolist() for column in columns), strict=True):
+    counted_at = np.datetime_as_string(counted[chosen], unit="ms", timezone="UTC")
+    columns = (newest.sensor, newest.quantity, newest.value, at, received, counted_at)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    for sensor, quantity, value, at_text, received_text, counted_text in rows:
         values = memory.latest.setdefault(sensor, {})
         name = names[quantity].name
         known = values.get(name)
-        if known is None or known["at"] <= at_text:
+        if known is None or _counted_at(known) <= counted_text:
             values[name] = {"value": value, "at": at_text, "received_at": received_text}
     memory.unsaved.update(newest.sensor.tolist())
+
+
+def _counted_at(known: Mapping[str, Any]) -> str:
+    """The time that a newest value counts as taken at: see ``AHEAD``."""
+    at, received = str(known["at"]), str(known["received_at"])
+    if at <= received:
+        return at
+    ahead_s = (datetime.fromisoformat(at) - datetime.fromisoformat(received)).total_seconds()
+    return received if ahead_s > AHEAD_AFTER_S else at

@@ -24,6 +24,7 @@ from command_center.mode import mode as modes
 from command_center.mode import store as mode_store
 from command_center.mode.mode import in_force
 from command_center.respond import begin_mute, release, tell_group
+from command_center.retention import keep_days, keep_hours
 from command_center.risk_move import RiskMemory, update_risks
 from command_center.ticket import store as ticket_store
 from command_center.ticket import ticket as tickets
@@ -32,11 +33,12 @@ from command_center.ticket.deadline import acted, recounted
 from command_center.ticket.decide import machine_step
 from command_center.ticket.ticket import Move, Step, Ticket
 from config.database import worker_engine
+from config.settings import Keeping, Settings
 from gis.region_store import apply_parentage
 from gis.store import load_regions
 from gis.tiles import redraw_stale
 from gis.version_store import ground_mark, take_effect
-from ingest.store import ensure_partitions
+from ingest.partition_store import ensure_partitions
 from rules import group_store, mute_store
 from rules.group import Grouping
 from rules.store import claim_freed
@@ -53,12 +55,15 @@ _RISK_S = 0.5
 _AUDIT_S = 20
 _PARENTAGE_S = 60
 _PARTITIONS_S = 3600
+_HOURS_S = 60
+_DAYS_S = 600
 
 
-def run_scheduler(database_url: str, zone: ZoneInfo, pack: str, log: BoundLogger, stop: threading.Event) -> None:
-    """Until ``stop`` is set. ``zone`` says which day it is in the city, ``pack`` names its data pack. Raises BadSetting."""
+def run_scheduler(settings: Settings, log: BoundLogger, stop: threading.Event) -> None:
+    """Until ``stop`` is set. Raises BadSetting."""
+    zone, pack = ZoneInfo(settings.time_zone), settings.city
     at_once, later = _desk_works(pack, zone, log)
-    engine = worker_engine(database_url, pool_size=4)
+    engine = worker_engine(settings.database_url, pool_size=4)
     scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
 
     def bring_into_force(engine: Engine, now: datetime) -> None:
@@ -80,6 +85,7 @@ def run_scheduler(database_url: str, zone: ZoneInfo, pack: str, log: BoundLogger
 
     at_once += ((_beat, _TICK_S),)
     later += _risk_works(pack, zone, log)
+    later += _keeping_works(settings.keeping, log)
     later += (
         (bring_into_force, _TICK_S),
         (draw, _TICK_S),
@@ -161,6 +167,21 @@ def _recount(desk: ReadDesk) -> Work:
             counted[:] = [mark]
 
     return recount
+
+
+def _keeping_works(keeping: Keeping, log: BoundLogger) -> Works:
+    """What is kept of readings, and for how long."""
+
+    def hours(engine: Engine, now: datetime) -> None:
+        keep_hours(engine, now)
+
+    def days(engine: Engine, now: datetime) -> None:
+        indexed, dropped = keep_days(engine, now, keeping)
+        if indexed or dropped:
+            shown = {"indexed": [str(day) for day in indexed], "dropped": [str(day) for day in dropped]}
+            log.info("days of readings were indexed or dropped", **shown)
+
+    return (hours, _HOURS_S), (days, _DAYS_S)
 
 
 def _risk_works(pack: str, zone: ZoneInfo, log: BoundLogger) -> Works:

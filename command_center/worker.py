@@ -31,8 +31,8 @@ from ingest.buffer import Buffer
 from ingest.hj212_door import StationDoor
 from ingest.message import Message, acknowledge, sent_again
 from ingest.mqtt import Inbox
+from ingest.partition_store import ensure_partitions
 from ingest.quarantine import NOT_STORED
-from ingest.store import ensure_partitions
 from rules.judge import carried
 
 _TICK_S = 1.0

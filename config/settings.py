@@ -15,6 +15,19 @@ class BadSetting(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Keeping:
+    """How long and how much is kept: days of readings, of hourly figures and of quarantine, and of quarantine also rows and
+    bytes for each county.
+    """
+
+    readings_days: int = 90
+    hours_days: int = 1826
+    quarantine_days: int = 30
+    quarantine_rows: int = 20_000
+    quarantine_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What one process is told.
 
@@ -39,6 +52,7 @@ class Settings:
     buffer_messages: int
     buffer_mb: int
     hj212: tuple[str, int] | None
+    keeping: Keeping
 
     def require_mqtt(self) -> str:
         if self.mqtt_url is None:
@@ -67,7 +81,26 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         buffer_messages=_whole(environment, "CC_BUFFER_MESSAGES", 50_000, 1, 10_000_000),
         buffer_mb=_whole(environment, "CC_BUFFER_MB", 64, 1, 100_000),
         hj212=_place(environment, "CC_HJ212"),
+        keeping=_keeping(environment),
     )
+
+
+def _keeping(environment: Mapping[str, str]) -> Keeping:
+    """Forecasts and what is usual for a sensor look back 28 days: fewer would take their ground away."""
+    usual = Keeping()
+    readings = _whole(environment, "CC_KEEP_READINGS_DAYS", usual.readings_days, 30, 36_500)
+    quarantine = _whole(environment, "CC_KEEP_QUARANTINE_DAYS", usual.quarantine_days, 1, 36_500)
+    hours = _whole(environment, "CC_KEEP_HOURS_DAYS", max(usual.hours_days, readings), 30, 36_500)
+    if quarantine >= readings:
+        raise BadSetting(
+            f"CC_KEEP_QUARANTINE_DAYS ({quarantine}) must be below CC_KEEP_READINGS_DAYS ({readings}): what is replayed"
+            " belongs to the day it was received on"
+        )
+    if hours < readings:
+        raise BadSetting(f"CC_KEEP_HOURS_DAYS ({hours}) must not be below CC_KEEP_READINGS_DAYS ({readings})")
+    rows = _whole(environment, "CC_QUARANTINE_ROWS", usual.quarantine_rows, 100, 10_000_000)
+    megabytes = _whole(environment, "CC_QUARANTINE_MB", usual.quarantine_bytes // 2**20, 1, 100_000)
+    return Keeping(readings, hours, quarantine, rows, megabytes * 2**20)
 
 
 def _missing_database() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -32,6 +32,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from config.database import Policy, metadata, within
 from ingest.decode import Doubt
+from ingest.hour_store import mark_stale
 from ingest.message import Message
 from ingest.quarantine import KEPT_BYTES, Rejection
 from ingest.reading import DATUMS, ReadingBatch
@@ -124,6 +125,7 @@ reading_positions = Table(
     Column("lat", Double, nullable=False),
     Index("ix_reading_positions_received_at", "received_at", postgresql_using="brin"),
     Index("ix_reading_positions_key", "key", "received_at", unique=True),
+    postgresql_partition_by="RANGE (received_at)",
 )
 
 quarantine = Table(
@@ -208,8 +210,17 @@ def _wire(column: Numbers) -> Numbers:
     return column
 
 
-def save_readings(connection: Connection, batch: ReadingBatch, cell: Numbers) -> None:
-    """COPY a batch into its day's partition."""
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def save_readings(
+    connection: Connection, batch: ReadingBatch, cell: Numbers, clock: Callable[[], datetime] = _now
+) -> None:
+    """COPY a batch into its day's partition, and mark the closed hours that it changes.
+
+    The clock is asked inside the transaction: whatever stopped us before it, what the hours are computed from is complete.
+    """
     if not len(batch):
         return
     driver = connection.connection.driver_connection
@@ -217,6 +228,7 @@ def save_readings(connection: Connection, batch: ReadingBatch, cell: Numbers) ->
     names = ", ".join(_SIZES)
     with driver.cursor() as cursor, cursor.copy(f"COPY readings ({names}) FROM STDIN (FORMAT binary)") as copy:
         copy.write(_COPY_HEADER + binary_rows(batch, cell) + _COPY_TRAILER)
+    mark_stale(connection, batch, clock())
 
 
 def save_positions(connection: Connection, batch: ReadingBatch, lng: Numbers, lat: Numbers) -> None:
@@ -403,10 +415,10 @@ def save_profiles(connection: Connection, stated: Iterable[Profile]) -> None:
     )
 
 
-def load_silence(connection: Connection) -> dict[int, tuple[str, datetime | None]]:
-    """(state, last receipt) by sensor number."""
-    found = connection.execute(text("SELECT n, state, last_received_at FROM sensors"))
-    return {n: (state, seen) for n, state, seen in found}
+def load_latest(connection: Connection) -> list[tuple[int, str, datetime | None, dict[str, Any]]]:
+    """(sensor number, state, last receipt, newest values as in ``Latest``) of every sensor."""
+    found = connection.execute(text("SELECT n, state, last_received_at, latest FROM sensors"))
+    return [(n, state, heard, latest) for n, state, heard, latest in found]
 
 
 def load_keys(connection: Connection, since: datetime) -> list[int]:
@@ -431,10 +443,3 @@ def stored_keys(connection: Connection, doubts: Sequence[Doubt]) -> set[int]:
         },
     )
     return set(found.scalars())
-
-
-def ensure_partitions(connection: Connection, today: datetime, days: int = 3) -> None:
-    """Make the partitions of ``today`` (UTC) and the days after it."""
-    for ahead in range(days):
-        day = (today + timedelta(days=ahead)).date()
-        connection.execute(text("SELECT make_reading_partition(:day)"), {"day": day})

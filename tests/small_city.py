@@ -22,6 +22,7 @@ from gis import store as gis_store
 from gis.region import Region
 from gis.tiles import redraw_stale
 from ingest import store as ingest_store
+from ingest.partition_store import ensure_partitions
 from ingest.sensor import Quantity
 from tests.conftest import Database
 from video import store as video_store
@@ -125,7 +126,7 @@ def build(database: Database) -> SmallCity:
     city = SmallCity({spot.region.code: spot for spot in spots()})
     engine = worker_engine(database.worker_url)
     with engine.begin() as connection:
-        ingest_store.ensure_partitions(connection, datetime.now(UTC))
+        ensure_partitions(connection, datetime.now(UTC))
         connection.execute(
             ingest_store.quantities.insert(), [{n: getattr(q, n) for n in Quantity.__slots__} for q in quantities()]
         )

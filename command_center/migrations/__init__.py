@@ -23,6 +23,7 @@ import gis.store
 import ingest.catalogue_store
 import ingest.credential_store
 import ingest.edge_store
+import ingest.hour_store
 import ingest.link_store
 import ingest.store
 import rules.group_store
@@ -40,6 +41,7 @@ POLICIES: tuple[Policy, ...] = (
     *ingest.store.policies,
     *ingest.link_store.policies,
     *ingest.catalogue_store.policies,
+    *ingest.hour_store.policies,
     *video.store.policies,
     *rules.store.policies,
     *rules.mute_store.policies,
@@ -93,7 +95,7 @@ _WEB_WRITES = {
 
 # What the worker remembers is of all places at once, and digests of passwords are the broker's: neither has a scope, and the
 # web process has no business with them.
-_WEB_READS_NOT = frozenset({"rule_snapshots", "sensor_credentials", "sparkplug_edges"})
+_WEB_READS_NOT = frozenset({"rule_snapshots", "stale_hours", "sensor_credentials", "sparkplug_edges"})
 
 
 def upgrade(owner_url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 from alembic import context
@@ -14,7 +15,11 @@ from config.database import metadata, worker_engine
 
 
 def _ours(item: Any, name: str | None, kind: str, reflected: bool, compared: Any) -> bool:
-    foreign = reflected and kind == "table" and (name == "spatial_ref_sys" or (name or "").startswith("readings_"))
+    foreign = (
+        reflected
+        and kind == "table"
+        and bool(name == "spatial_ref_sys" or re.match(r"(readings|reading_positions)_(\d|default)", name or ""))
+    )
     return not foreign and alembic_helpers.include_object(item, name, kind, reflected, compared)
 
 

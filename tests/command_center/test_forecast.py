@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ingest import store as ingest_store
+from ingest.partition_store import ensure_partitions
 from ingest.reading import OUT_OF_RANGE
 from tests.running_city import RunningCity
 from tests.small_city import CITY, COUNTIES, add_sensor, cell_code
@@ -28,7 +28,7 @@ _RISING = "0.1 + 0.2 * greatest(0, 3 - extract(epoch FROM CAST(:last AS timestam
 def city(running: RunningCity) -> RunningCity:
     """Partitions for four weeks, and a rain gauge beside the level."""
     with running.engine.begin() as connection:
-        ingest_store.ensure_partitions(connection, datetime.now(UTC) - timedelta(days=29), days=31)
+        ensure_partitions(connection, datetime.now(UTC) - timedelta(days=29), days=31)
         add_sensor(connection, running.small, "rain-1", cell_code(0), ("rain_1h",), n=50)
     wait_s = time.monotonic() + 10
     while running.console().get("/api/v1/sensors/rain-1/forecast").status == 404:

@@ -42,6 +42,8 @@ WITHOUT_SCOPE = {
     "water": "the map's background",
     "map_layers": "how often a layer was drawn",
     "alembic_version": "the schema's number",
+    "stale_hours": "the web process may not read it at all",
+    "reading_marks": "how far hourly figures go, for the whole city",
     "rule_snapshots": "the web process may not read it at all",
     "sensor_credentials": "the web process may not read it at all",
     "sparkplug_edges": "the web process may not read it at all",
@@ -72,6 +74,7 @@ SEEN = {
     "links": _OWN,
     "sensor_history": _OWN,
     "readings": f"sensor IN (SELECT n FROM sensors WHERE {_OWN})",
+    "reading_hours": f"sensor IN (SELECT n FROM sensors WHERE {_OWN})",
     "quarantine": _OWN,
     "cameras": _OWN,
     "camera_events": _OWN,
@@ -206,6 +209,8 @@ def _draw(connection: Connection) -> None:
         "INSERT INTO risk_history SELECT code, 'overall', now(), scope, 50 FROM cells",
         "INSERT INTO sensor_history (sensor, revision, at, by, by_name, what, source, changes, scope)"
         " SELECT id, 1, now(), 'somebody', 'somebody', 'changed', '', '{}', scope FROM sensors",
+        "INSERT INTO reading_hours (hour, sensor, quantity, readings, left_out)"
+        " SELECT date_trunc('hour', now()) - interval '5 hours', n, 1, 1, 0 FROM sensors",
         "INSERT INTO reading_positions SELECT now(), n, n, 118, 34, 'WGS84', 118, 34 FROM sensors",
     ):
         connection.execute(text(statement))

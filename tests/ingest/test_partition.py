@@ -9,7 +9,7 @@ from threading import Barrier
 from sqlalchemy import text
 
 from config.database import worker_engine
-from ingest.store import ensure_partitions
+from ingest.partition_store import ensure_partitions
 from tests.conftest import Database
 
 TOGETHER = 4

@@ -15,10 +15,10 @@ from sqlalchemy import Connection, Engine, text
 
 from config.database import worker_engine
 from ingest.decode import Doubt, Memory, decode
+from ingest.partition_store import ensure_partitions
 from ingest.quarantine import KEPT_BYTES, Rejection
 from ingest.reading import ReadingBatch
 from ingest.store import (
-    ensure_partitions,
     load_keys,
     quarantine,
     readings,
