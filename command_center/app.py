@@ -25,6 +25,8 @@ import command_center.api.mode
 import command_center.api.mute
 import command_center.api.network
 import command_center.api.page
+import command_center.api.quarantine
+import command_center.api.reading
 import command_center.api.region
 import command_center.api.report
 import command_center.api.risk
@@ -68,6 +70,8 @@ _BLUEPRINTS = (
     command_center.api.deadline_finding.blueprint,
     command_center.api.catalogue.blueprint,
     command_center.api.source.blueprint,
+    command_center.api.reading.blueprint,
+    command_center.api.quarantine.blueprint,
     command_center.api.link.blueprint,
     command_center.api.forecast.blueprint,
     command_center.api.region.blueprint,

@@ -18,6 +18,7 @@ from command_center.doctor_commands import doctor
 from command_center.grid_commands import grid
 from command_center.locate_commands import datum
 from command_center.provision_commands import broker_certificates
+from command_center.quarantine_commands import quarantine
 from command_center.rule_commands import rules
 from command_center.sensor_commands import sensors
 from command_center.standard_commands import standards
@@ -228,6 +229,9 @@ main.add_command(standards)
 
 
 main.add_command(rules)
+
+
+main.add_command(quarantine)
 
 
 main.add_command(sensors)

@@ -32,7 +32,8 @@ from ingest.decode import Memory as DecodeMemory
 from ingest.edge_store import load_edges, save_edges
 from ingest.link import Link
 from ingest.message import Message, Reply
-from ingest.quarantine import Rejection
+from ingest.quarantine import NOTHING_NEW, PARTLY, REJECTED, STORED, Rejection
+from ingest.quarantine_store import Verdict, save_quarantine, settle
 from ingest.reading import AHEAD, LATE, ReadingBatch
 from ingest.silence import SILENT, fallen_silent
 from rules import judge
@@ -202,6 +203,7 @@ def advance(
     ``checkpoint`` is told ``before_insert``, ``after_insert``, ``before_commit`` and ``after_commit``: where a test kills the
     process.
     """
+    kept = [message for message in messages if message.kept is not None]
     admitted = admit(messages, city.counties_with_sensors)
     pictures = [m for m in admitted.messages if video_decode.speaks(m.topic)]
     plain = [m for m in admitted.messages if not video_decode.speaks(m.topic)] if pictures else admitted.messages
@@ -221,9 +223,17 @@ def advance(
         _save_rejections(connection, messages, admitted.rejections, city, without_persons)
         _save_rejections(connection, plain, decoded.rejections, city)
         _save_rejections(connection, pictures, camera_rejections, city, without_persons)
+        if kept:
+            rejected = [(messages[r.message], r) for r in admitted.rejections]
+            rejected += [(plain[r.message], r) for r in decoded.rejections]
+            rejected += [(pictures[r.message], r) for r in camera_rejections]
+            taken = [plain[row] for row in batch.message.tolist()] + [pictures[e.message] for e in camera_events]
+            settle(connection, _verdicts(kept, taken, rejected), datetime.fromtimestamp(now, UTC))
         checkpoint("after_insert")
-        states = sensor_changes(batch, city, memory.state)
-        links = link_changes(batch, admitted.words, city, memory.links)
+        # What comes from quarantine says nothing of now.
+        fresh = batch if not kept else batch.take(np.zeros(0, dtype="i8"))
+        states = sensor_changes(fresh, city, memory.state)
+        links = link_changes(fresh, admitted.words, city, memory.links)
         events = save_sensors(connection, states, city, _latest_of(memory, city)) + save_links(connection, links, city)
         moment = datetime.fromtimestamp(now, UTC)
         events += respond(connection, found.changes, city, moment)
@@ -290,9 +300,12 @@ def clock_stepped(memory: Memory, step_s: float, now: float) -> None:
     memory.taken_in_to, memory.keys_then = round(now * 1e6), set()
 
 
-def put_aside(messages: Sequence[Message], reason: str, detail: str, city: City, engine: Engine) -> None:
+def put_aside(messages: Sequence[Message], reason: str, detail: str, city: City, engine: Engine, now: float) -> None:
     """Quarantine messages that no transaction could store, so that they are acknowledged without being lost."""
     with engine.begin() as connection:
+        verdicts = [Verdict(message.kept.rows, reason, detail) for message in messages if message.kept]
+        if verdicts:
+            settle(connection, verdicts, datetime.fromtimestamp(now, UTC))
         for of_camera, kept in ((False, _all), (True, without_persons)):
             part = [m for m in messages if video_decode.speaks(m.topic) is of_camera]
             _save_rejections(connection, part, [Rejection(i, reason, detail) for i in range(len(part))], city, kept)
@@ -338,7 +351,13 @@ def _without_stored(engine: Engine, decoded: Decoded) -> ReadingBatch:
         stored = ingest_store.stored_keys(connection, decoded.doubts)
     if not stored:
         return decoded.batch
-    return decoded.batch.take(~np.isin(decoded.batch.key, np.array(sorted(stored), dtype="i8")))
+    batch = decoded.batch
+    repeats = np.zeros(len(batch), dtype=bool)
+    for row in np.flatnonzero(np.isin(batch.key, np.array([key for key, _, _ in stored], dtype="i8"))):
+        key, quantity, at_us = int(batch.key[row]), int(batch.quantity[row]), int(batch.at[row].astype("i8"))
+        # A time that went through the database as seconds may come back a microsecond beside itself.
+        repeats[row] = any((key, quantity, at_us + beside) in stored for beside in (-1, 0, 1))
+    return batch.take(~repeats)
 
 
 def _all(payload: bytes) -> bytes:
@@ -352,8 +371,27 @@ def _save_rejections(
     city: City,
     kept: Callable[[bytes], bytes] = _all,
 ) -> None:
-    if rejections:
-        ingest_store.save_quarantine(connection, messages, rejections, city.scope_of_county(), city.root, kept)
+    fresh = [r for r in rejections if messages[r.message].kept is None]
+    if fresh:
+        save_quarantine(connection, messages, fresh, city.scope_of_county(), city.root, kept)
+
+
+def _verdicts(
+    kept: Sequence[Message], taken: Sequence[Message], rejected: Sequence[tuple[Message, Rejection]]
+) -> list[Verdict]:
+    """What became of messages from quarantine. ``taken``: the message of every reading and camera event that is new."""
+    new = {id(message) for message in taken}
+    why: dict[int, Rejection] = {}
+    for message, rejection in rejected:
+        why.setdefault(id(message), rejection)
+    outcomes = {(True, False): STORED, (True, True): PARTLY, (False, True): REJECTED, (False, False): NOTHING_NEW}
+    verdicts = []
+    for message in kept:
+        refusal = why.get(id(message))
+        outcome = outcomes[id(message) in new, refusal is not None]
+        rows = message.kept.rows if message.kept else ()
+        verdicts.append(Verdict(rows, outcome, "" if refusal is None else f"{refusal.reason}: {refusal.detail}"))
+    return verdicts
 
 
 def _latest_of(memory: Memory, city: City) -> Callable[[int], Mapping[str, Any]]:

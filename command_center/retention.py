@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from config.settings import Keeping
 from ingest import hour_store
 from ingest.partition_store import days_to_drop, days_to_index, drop_day, index_day, kept_days
+from ingest.quarantine_store import drop_surplus
 
 # What still has its hands on a reading: open alerts and incidents, and rules that go on from a snapshot.
 _OPEN = text(
@@ -70,3 +71,10 @@ def _done(engine: Engine, day: date, work: Callable[[Connection, date], None]) -
     except OperationalError:
         return False  # the day is in use, or the database away: the next turn finds it again
     return True
+
+
+def keep_quarantine(engine: Engine, now: datetime, keeping: Keeping) -> int:
+    """Hold quarantine to its bounds; how many counties and reasons lost messages by it."""
+    before = now - timedelta(days=keeping.quarantine_days)
+    with engine.begin() as connection:
+        return drop_surplus(connection, keeping.quarantine_rows, keeping.quarantine_bytes, before, now)

@@ -24,7 +24,7 @@ from command_center.mode import mode as modes
 from command_center.mode import store as mode_store
 from command_center.mode.mode import in_force
 from command_center.respond import begin_mute, release, tell_group
-from command_center.retention import keep_days, keep_hours
+from command_center.retention import keep_days, keep_hours, keep_quarantine
 from command_center.risk_move import RiskMemory, update_risks
 from command_center.ticket import store as ticket_store
 from command_center.ticket import ticket as tickets
@@ -57,6 +57,7 @@ _PARENTAGE_S = 60
 _PARTITIONS_S = 3600
 _HOURS_S = 60
 _DAYS_S = 600
+_SURPLUS_S = 10
 
 
 def run_scheduler(settings: Settings, log: BoundLogger, stop: threading.Event) -> None:
@@ -170,7 +171,7 @@ def _recount(desk: ReadDesk) -> Work:
 
 
 def _keeping_works(keeping: Keeping, log: BoundLogger) -> Works:
-    """What is kept of readings, and for how long."""
+    """What is kept of readings and of quarantine, and for how long."""
 
     def hours(engine: Engine, now: datetime) -> None:
         keep_hours(engine, now)
@@ -181,7 +182,11 @@ def _keeping_works(keeping: Keeping, log: BoundLogger) -> Works:
             shown = {"indexed": [str(day) for day in indexed], "dropped": [str(day) for day in dropped]}
             log.info("days of readings were indexed or dropped", **shown)
 
-    return (hours, _HOURS_S), (days, _DAYS_S)
+    def surplus(engine: Engine, now: datetime) -> None:
+        if keep_quarantine(engine, now, keeping):
+            log.warning("quarantine was full or old: the oldest messages were dropped and counted")
+
+    return (hours, _HOURS_S), (days, _DAYS_S), (surplus, _SURPLUS_S)
 
 
 def _risk_works(pack: str, zone: ZoneInfo, log: BoundLogger) -> Works:

@@ -33,6 +33,7 @@ from ingest.message import Message, acknowledge, sent_again
 from ingest.mqtt import Inbox
 from ingest.partition_store import ensure_partitions
 from ingest.quarantine import NOT_STORED
+from ingest.quarantine_store import take_up
 from rules.judge import carried
 
 _TICK_S = 1.0
@@ -263,7 +264,8 @@ class Worker:
     def _put_aside(self, messages: Sequence[Message], problem: Exception) -> Outcome:
         self.log.error("message put aside", topic=messages[0].topic[:200], problem=repr(problem)[:500])
         self.checkpoint("before_put_aside")
-        pipeline.put_aside(messages, NOT_STORED, f"{type(problem).__name__}: {problem}"[:500], self.city, self.engine)
+        detail = f"{type(problem).__name__}: {problem}"[:500]
+        pipeline.put_aside(messages, NOT_STORED, detail, self.city, self.engine, time.time())
         self.checkpoint("after_put_aside")
         return Outcome([], Counter(messages=1, **{f"rejected_{NOT_STORED}": 1}))
 
@@ -274,9 +276,17 @@ class Worker:
             pipeline.save_latest(self.memory, self.city, self.engine)
             self.latest_due = time.monotonic() + _BETWEEN_LATEST * (time.monotonic() - begun)
 
+    def _take_up(self) -> None:
+        """What people want taken up again from quarantine: a part of it each second, beside what comes."""
+        with self.engine.begin() as connection:
+            messages = take_up(connection, self.settings.worker_name, datetime.now(UTC))
+        if messages:
+            self._handle([messages])
+
     def _tick(self) -> None:
         now = time.time()
         self._look_for_change()
+        self._take_up()
         if self.memory.spoilt:
             self._recollect()
         self._save_latest()

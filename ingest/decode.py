@@ -154,7 +154,7 @@ def _native(
     messages: Sequence[Message], catalogue: Catalogue, memory: Memory, judge: Judge | None, many: int
 ) -> Decoded:
     decoder = _Decoder(catalogue, memory)
-    if len(messages) < many:
+    if len(messages) < many or any(message.kept for message in messages):
         decoder.take_each(range(len(messages)), messages, judge)
         return decoder.done()
     found = _plausible(_new(ordinary(messages, catalogue.lookup, LARGEST_PAYLOAD), memory), judge)
@@ -287,7 +287,7 @@ class _Decoder:
                     stored.append(observation.id)
             except native.Unreadable as problem:
                 self.reject(index, problem.reason, problem.detail)
-        if wanted:
+        if wanted and message.kept is None:
             self._reply(message, sensor, stored, self.rejections[rejected_before:])
 
     def _sensor(self, message: Message) -> tuple[Sensor, str]:
@@ -314,7 +314,10 @@ class _Decoder:
             raise native.Unreadable(why.WRONG_TYPE, "state must be the word online or offline")
         received_us = round(message.received_at * 1_000_000)
         key = key_of(sensor.id.encode(), message.payload, str(received_us).encode())
-        self._add(index, sensor, "online", states[message.payload], received_us, received_us, key, NO_TIME, NO_POSITION)
+        flags = NO_TIME | (LATE if _late_s(message, received_us) > LATE_AFTER_S else 0)
+        if message.kept:
+            self.doubts.append(Doubt(key, received_us))
+        self._add(index, sensor, "online", states[message.payload], received_us, received_us, key, flags, NO_POSITION)
 
     def _take_observation(
         self, index: int, message: Message, sensor: Sensor, observation: native.Observation, raw: bytes
@@ -323,16 +326,16 @@ class _Decoder:
         received_us = round(message.received_at * 1_000_000)
         at_us = native.instant_us(observation.at)
         key, named = _name(sensor, observation, raw)
-        if (named or message.duplicate) and self._is_held(key, index):
+        if (named or message.duplicate) and self._is_held(key, index, message):
             self.repeated += 1
             return True
         flags = 0
         if at_us is None:
             at_us, flags = received_us, NO_TIME
-        late_s = (received_us - at_us) / 1_000_000
+        late_s = _late_s(message, at_us)
         if late_s > LATE_AFTER_S:
             flags |= LATE
-        elif -late_s > AHEAD_AFTER_S:
+        if (at_us - received_us) / 1_000_000 > AHEAD_AFTER_S:
             flags |= AHEAD
         position = self._position(observation)
         taken = 0
@@ -340,11 +343,14 @@ class _Decoder:
             taken += self._add(index, sensor, name, value, at_us, received_us, key, flags, position)
         if taken:
             self.keys.setdefault(key, index)
-            if named and late_s > REMEMBERED_S:
+            if message.kept or (named and late_s > REMEMBERED_S):
                 self.doubts.append(Doubt(key, at_us))
         return taken > 0
 
-    def _is_held(self, key: int, index: int) -> bool:
+    def _is_held(self, key: int, index: int, message: Message) -> bool:
+        if message.kept:
+            # Parts of it may be stored, others not: the database knows which, reading by reading.
+            return key in self.keys
         return key in self.keys or key in self.memory.keys or self.together.get(key, index) < index
 
     def _position(self, observation: native.Observation) -> _Position:
@@ -447,6 +453,12 @@ def _misplaced(batch: Iterable[_Objects], judge: Judge) -> Mapping[_Position, Re
     lng, lat, datum = zip(*sent, strict=True)
     refused = judge(np.array(lng, dtype="f8"), np.array(lat, dtype="f8"), np.array(datum, dtype="i1"))
     return {sent[row]: refusal for row, refusal in refused.items()}
+
+
+def _late_s(message: Message, at_us: int) -> float:
+    """How late it is for what was measured at a time; of what comes from quarantine, by now."""
+    judged_at = message.received_at if message.kept is None else message.kept.taken_up_at
+    return judged_at - at_us / 1_000_000
 
 
 def _name(sensor: Sensor, observation: native.Observation, raw: bytes) -> tuple[int, bool]:

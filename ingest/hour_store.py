@@ -28,7 +28,8 @@ from sqlalchemy import (
 
 from config.database import Policy, metadata
 from ingest.decode import AHEAD_AFTER_S, LATE_AFTER_S
-from ingest.reading import AHEAD, OUT_OF_RANGE, ReadingBatch
+from ingest.reading import AHEAD, ReadingBatch
+from ingest.reading_range import from_readings
 
 HOUR: Final = timedelta(hours=1)
 CLOSED_AFTER: Final = HOUR + timedelta(seconds=LATE_AFTER_S)
@@ -68,35 +69,13 @@ reading_marks = Table(
 
 policies = (Policy("reading_hours", "sensor = ANY (ARRAY(SELECT n FROM sensors))"),)
 
-_KEPT = f"FILTER (WHERE flags & {OUT_OF_RANGE} = 0)"
-# The last one by an array's order: its own time, then its receipt. Collecting and sorting them would take memory.
-_FIGURES = f"""count(*) {_KEPT} AS readings, count(*) FILTER (WHERE flags & {OUT_OF_RANGE} <> 0) AS left_out,
- min(value) {_KEPT} AS lowest, max(value) {_KEPT} AS highest, avg(value) {_KEPT} AS mean,
- (max(ARRAY[extract(epoch FROM counted_at)::float8, extract(epoch FROM received_at)::float8, value]) {_KEPT})[3] AS last,
- max(counted_at) {_KEPT} AS last_at"""
-
-
-def by_hour(first: str, last: str, received: str, condition: str = "true") -> str:
-    """SQL: the hours that begin from ``first`` on and before ``last``, from readings received from ``received`` on that fulfil
-    ``condition``.
-    """
-    columns = "sensor, quantity, value, flags, received_at"
-    return f"""SELECT date_trunc('hour', counted_at, 'UTC') AS hour, sensor, quantity, {_FIGURES} FROM (
- SELECT {columns}, at AS counted_at FROM readings
-  WHERE at >= {first} AND at < {last} AND received_at >= {received} AND flags & {AHEAD} = 0 AND {condition}
- UNION ALL
- SELECT {columns}, received_at FROM readings
-  WHERE received_at >= {first} AND received_at < {last} AND flags & {AHEAD} <> 0 AND {condition}
-) counted GROUP BY 1, 2, 3"""
-
-
 _COLUMNS = "hour, sensor, quantity, readings, left_out, lowest, highest, mean, last, last_at"
 _SET = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", ")[3:])
 _SAVE = f"INSERT INTO reading_hours ({_COLUMNS}) {{found}} ON CONFLICT (sensor, quantity, hour) DO UPDATE SET {_SET}"
-_ALL = text(_SAVE.format(found=by_hour(":first", ":last", ":received")))
+_ALL = text(_SAVE.format(found=from_readings("true")))
 _SOME = text(
     _SAVE.format(
-        found=f"SELECT found.* FROM ({by_hour(':first', ':last', ':received', 'sensor = ANY(:among)')}) AS found"
+        found=f"SELECT found.* FROM ({from_readings('sensor = ANY(:among)')}) AS found"
         " JOIN unnest(CAST(:hours AS timestamptz[]), CAST(:sensors AS int[])) AS wanted (hour, sensor)"
         " USING (hour, sensor)"
     )

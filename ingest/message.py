@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
 Origin: TypeAlias = "Callable[[Sequence[Message]], None]"
 """Told after their commit which of its messages are stored for good, in the order of the batch."""
+
+
+class Kept(NamedTuple):
+    """A message that is taken up again: its rows in quarantine, and when that was (epoch seconds)."""
+
+    rows: tuple[int, ...]
+    taken_up_at: float
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -18,7 +25,8 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     ``received_at`` is epoch seconds (UTC) at our door. ``duplicate``: it may have been sent before (MQTT's DUP flag).
     ``response_topic`` and ``correlation`` are the MQTT 5 request properties of a producer that wants our receipt. ``origin``
     is told once the message is stored, None when nobody waits for that; ``number`` is the origin's own name for it.
-    ``retained``: it was kept by the broker for who comes later, so it says nothing of now.
+    ``retained``: it was kept by the broker for who comes later, so it says nothing of now. ``kept``: it comes
+    from quarantine, and ``received_at`` is when it first came.
     """
 
     topic: str
@@ -30,6 +38,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     origin: Origin | None = None
     number: Any = None
     retained: bool = False
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,12 @@ RETAINED: Final = "retained"
 SENTINEL: Final = "sentinel"
 NOT_STORED: Final = "not_stored"
 
+# What became of a message that was taken up again.
+STORED: Final = "stored"
+PARTLY: Final = "partly"
+NOTHING_NEW: Final = "nothing_new"
+REJECTED: Final = "rejected"
+
 KEPT_BYTES: Final = 65_536
 """How much of a payload quarantine keeps: enough to see what it was, bounded so that a flood cannot fill the disk."""
 

@@ -21,7 +21,6 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
-    LargeBinary,
     SmallInteger,
     Table,
     Text,
@@ -33,8 +32,6 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from config.database import Policy, metadata, within
 from ingest.decode import Doubt
 from ingest.hour_store import mark_stale
-from ingest.message import Message
-from ingest.quarantine import KEPT_BYTES, Rejection
 from ingest.reading import DATUMS, ReadingBatch
 from ingest.reading import Column as Numbers
 from ingest.sensor import CONDITIONAL, Catalogue, Plausible, Profile, Quantity, Sensor
@@ -128,27 +125,10 @@ reading_positions = Table(
     postgresql_partition_by="RANGE (received_at)",
 )
 
-quarantine = Table(
-    "quarantine",
-    metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
-    Column("received_at", Instant, nullable=False, index=True),
-    Column("topic", Text, nullable=False),
-    Column("payload", LargeBinary, nullable=False),
-    Column("size", Integer, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("detail", Text, nullable=False),
-    Column("county", Text),
-    Column("source", Text),
-    Column("scope", Path, nullable=False, index=True),
-    Index("ix_quarantine_unknown", "source", postgresql_where=text("reason = 'unknown_sensor'")),
-)
-
 policies = (
     Policy("sensors", within("scope")),
     Policy("readings", "sensor = ANY (ARRAY(SELECT n FROM sensors))"),
     Policy("reading_positions", "sensor = ANY (ARRAY(SELECT n FROM sensors))"),
-    Policy("quarantine", within("scope")),
 )
 
 _PG_EPOCH = np.datetime64("2000-01-01", "us")
@@ -276,36 +256,6 @@ def stored_readings(
         yield StoredReadings(batch, cell.astype("i4"), lng.astype("f8"), lat.astype("f8"))
 
 
-def save_quarantine(
-    connection: Connection,
-    messages: Sequence[Message],
-    rejections: Iterable[Rejection],
-    scopes: Mapping[str, str],
-    root: str,
-    kept: Callable[[bytes], bytes],
-) -> None:
-    """Keep what was rejected, as much of each payload as ``kept`` leaves.
-
-    ``scopes``: region path by county code; what names no known county is the city's to see.
-    """
-    rows = [
-        {
-            "received_at": datetime.fromtimestamp(messages[r.message].received_at, UTC),
-            "topic": messages[r.message].topic[:1000].replace("\0", "�"),
-            "payload": kept(messages[r.message].payload)[:KEPT_BYTES],
-            "size": len(messages[r.message].payload),
-            "reason": r.reason,
-            "detail": r.detail[:1000].replace("\0", "�"),
-            "county": r.county and r.county[:64].replace("\0", "�"),
-            "source": r.source and r.source[:64].replace("\0", "�"),
-            "scope": scopes.get(r.county or "", root),
-        }
-        for r in rejections
-    ]
-    if rows:
-        connection.execute(quarantine.insert(), rows)
-
-
 @dataclass(frozen=True, slots=True)
 class Latest:
     """What is newest of one sensor: values by quantity name, as ``{"value", "at", "received_at"}``."""
@@ -429,17 +379,22 @@ def load_keys(connection: Connection, since: datetime) -> list[int]:
     return list(found.scalars())
 
 
-def stored_keys(connection: Connection, doubts: Sequence[Doubt]) -> set[int]:
-    """Which of the doubtful keys are stored already, searched around their device times."""
+def stored_keys(connection: Connection, doubts: Sequence[Doubt]) -> set[tuple[int, int, int]]:
+    """(key, quantity, at in epoch microseconds) of the stored readings that doubtful ones may repeat, searched around their
+    device times.
+    """
     if not doubts:
         return set()
     times = [doubt.at_us for doubt in doubts]
     found = connection.execute(
-        text("SELECT key FROM readings WHERE at BETWEEN :first AND :last AND key = ANY (:keys)"),
+        text(
+            "SELECT key, quantity, (extract(epoch FROM at) * 1000000)::bigint FROM readings"
+            " WHERE at BETWEEN :first AND :last AND key = ANY (:keys)"
+        ),
         {
             "first": datetime.fromtimestamp(min(times) / 1e6 - 1, UTC),
             "last": datetime.fromtimestamp(max(times) / 1e6 + 1, UTC),
             "keys": [doubt.key for doubt in doubts],
         },
     )
-    return set(found.scalars())
+    return {(key, quantity, at_us) for key, quantity, at_us in found}

@@ -15,6 +15,7 @@ from command_center.account.account import BadCredentials, NotLoggedIn
 from command_center.alert_move import NoSuchAlert, NoSuchMute, StaleAlert
 from command_center.api.forecast import NoSuchSensor, NotMeasured
 from command_center.api.paging import BadCursor
+from command_center.api.reading import TooManyExports
 from command_center.api.throttle import Throttled
 from command_center.catalogue_move import BadEntry, NoSuchEntry, NotYoursToCatalogue, StaleEntry
 from command_center.idempotency import KeyReused
@@ -32,6 +33,7 @@ from command_center.ticket.decide import BadWish, IllegalMove, NoSuchTarget, Not
 from command_center.ticket.ticket import shown
 from gis.tiles import NoSuchTile
 from ingest.catalogue_file import BadCatalogueFile
+from ingest.reading_range import BadRange
 from rules.life import ImpossibleMove, TierTooLow
 from rules.mute import BadMute
 from rules.risk import NoSuchPlace
@@ -81,7 +83,11 @@ _STATUS |= {
 }
 
 
-_STATUS[Throttled] = (429, "Too many attempts")
+_STATUS |= {
+    Throttled: (429, "Too many attempts"),
+    TooManyExports: (429, "Too many exports"),
+    BadRange: (422, "Range not given like that"),
+}
 _STATUS |= {
     NoSuchShift: (404, "No such shift"),
     ShiftsOverlap: (409, "Shifts overlap"),

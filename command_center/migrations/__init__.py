@@ -25,6 +25,7 @@ import ingest.credential_store
 import ingest.edge_store
 import ingest.hour_store
 import ingest.link_store
+import ingest.quarantine_store
 import ingest.store
 import rules.group_store
 import rules.mute_store
@@ -41,6 +42,7 @@ POLICIES: tuple[Policy, ...] = (
     *ingest.store.policies,
     *ingest.link_store.policies,
     *ingest.catalogue_store.policies,
+    *ingest.quarantine_store.policies,
     *ingest.hour_store.policies,
     *video.store.policies,
     *rules.store.policies,
@@ -90,6 +92,8 @@ _WEB_WRITES = {
     # What was written stays as it was written.
     "rule_versions": f"INSERT, UPDATE ({', '.join(rules.version_store.STANDING)})",
     "rule_steps": "INSERT",
+    "replays": "INSERT, UPDATE (messages)",
+    "quarantine": f"UPDATE ({', '.join(ingest.quarantine_store.STANDING)})",
 }
 
 

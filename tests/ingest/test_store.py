@@ -17,13 +17,12 @@ from config.database import worker_engine
 from ingest.decode import Doubt, Memory, decode
 from ingest.partition_store import ensure_partitions
 from ingest.quarantine import KEPT_BYTES, Rejection
+from ingest.quarantine_store import quarantine, save_quarantine
 from ingest.reading import ReadingBatch
 from ingest.store import (
     load_keys,
-    quarantine,
     readings,
     save_positions,
-    save_quarantine,
     save_readings,
     stored_keys,
     stored_readings,
@@ -133,7 +132,7 @@ def test_keys_are_found_again_by_receipt_and_by_device_time(connection: Connecti
     save_readings(connection, batch, np.zeros(1, dtype="i4"))
     assert load_keys(connection, TODAY) == [77]
     assert load_keys(connection, TODAY + timedelta(hours=2)) == []
-    assert stored_keys(connection, [Doubt(77, at), Doubt(78, at)]) == {77}
+    assert stored_keys(connection, [Doubt(77, at), Doubt(78, at)]) == {(77, 1, at)}
     assert stored_keys(connection, [Doubt(77, at + 60_000_000)]) == set()
 
 
