@@ -458,7 +458,7 @@ def _misplaced(batch: Iterable[_Objects], judge: Judge) -> Mapping[_Position, Re
 def _late_s(message: Message, at_us: int) -> float:
     """How late it is for what was measured at a time; of what comes from quarantine, by now."""
     judged_at = message.received_at if message.kept is None else message.kept.taken_up_at
-    return judged_at - at_us / 1_000_000
+    return (round(judged_at * 1_000_000) - at_us) / 1_000_000
 
 
 def _name(sensor: Sensor, observation: native.Observation, raw: bytes) -> tuple[int, bool]:

@@ -823,6 +823,65 @@ export interface StaffMember {
 
 export type ShiftWish = Pick<Shift, 'account' | 'region' | 'starts_at' | 'ends_at'> & { org?: string }
 
+export type RejectedState = 'waiting' | 'queued' | 'replayed'
+
+/** A message that could not be used. `cut`: longer than what is kept of it. */
+export interface Rejected {
+  id: number
+  topic: string
+  size: number
+  cut: boolean
+  reason: string
+  detail: string
+  county: string | null
+  source: string | null
+  replay: number | null
+  outcome: string | null
+  outcome_detail: string | null
+  received_at: string
+  state: RejectedState
+  replayed_at: string | null
+  kept_bytes: number
+  beginning: string
+}
+
+/** `text` is null where the payload is no UTF-8. */
+export interface RejectedWhole extends Rejected {
+  text: string | null
+  hex: string
+}
+
+/** How many were rejected for a reason; `hours` of the last 24, oldest first; `dropped` are no longer kept. */
+export interface QuarantineReason {
+  reason: string
+  kept: number
+  bytes: number
+  waiting: number
+  queued: number
+  replayed: number
+  first_at: string | null
+  last_at: string | null
+  dropped: number
+  dropped_at: string | null
+  hours: number[]
+}
+
+export type ReplayWish = { ids: number[] } | { reason: string | undefined }
+
+/** Rejected messages that are taken up again; `outcomes` counts them by what became of them. */
+export interface Replay {
+  id: number
+  asked_by: string
+  asked_at: string
+  wish: Record<string, unknown>
+  state: 'waiting' | 'running' | 'done'
+  messages: number
+  impossible: number
+  done: number
+  outcomes: Record<string, number>
+  ended_at: string | null
+}
+
 /** What the auditor found wrong with the deadlines of a ticket: kinds without a right row, and rows too many. */
 export interface DeadlineFinding {
   id: number
