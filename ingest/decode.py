@@ -314,7 +314,7 @@ class _Decoder:
             raise native.Unreadable(why.WRONG_TYPE, "state must be the word online or offline")
         received_us = round(message.received_at * 1_000_000)
         key = key_of(sensor.id.encode(), message.payload, str(received_us).encode())
-        flags = NO_TIME | (LATE if _late_s(message, received_us) > LATE_AFTER_S else 0)
+        flags = NO_TIME | (LATE if message.late_s(received_us) > LATE_AFTER_S else 0)
         if message.kept:
             self.doubts.append(Doubt(key, received_us))
         self._add(index, sensor, "online", states[message.payload], received_us, received_us, key, flags, NO_POSITION)
@@ -332,7 +332,7 @@ class _Decoder:
         flags = 0
         if at_us is None:
             at_us, flags = received_us, NO_TIME
-        late_s = _late_s(message, at_us)
+        late_s = message.late_s(at_us)
         if late_s > LATE_AFTER_S:
             flags |= LATE
         if (at_us - received_us) / 1_000_000 > AHEAD_AFTER_S:
@@ -453,12 +453,6 @@ def _misplaced(batch: Iterable[_Objects], judge: Judge) -> Mapping[_Position, Re
     lng, lat, datum = zip(*sent, strict=True)
     refused = judge(np.array(lng, dtype="f8"), np.array(lat, dtype="f8"), np.array(datum, dtype="i1"))
     return {sent[row]: refusal for row, refusal in refused.items()}
-
-
-def _late_s(message: Message, at_us: int) -> float:
-    """How late it is for what was measured at a time; of what comes from quarantine, by now."""
-    judged_at = message.received_at if message.kept is None else message.kept.taken_up_at
-    return (round(judged_at * 1_000_000) - at_us) / 1_000_000
 
 
 def _name(sensor: Sensor, observation: native.Observation, raw: bytes) -> tuple[int, bool]:

@@ -144,9 +144,10 @@ class _Reader:
         if known is None and len(self.edges.keys() | self.done.edges.keys()) >= MOST_EDGES:
             raise Unreadable(why.OVERSIZED, f"more than {MOST_EDGES} edge nodes are not remembered")
         heard = sparkplug.hear(told, message.payload, known or UNBORN, message.received_at, again=message.duplicate)
-        if heard.edge != known:
+        # What comes from quarantine is no part of the edge's present sequence.
+        if heard.edge != known and message.kept is None:
             self.done.edges[name] = heard.edge
-        if heard.wants_rebirth:
+        if heard.wants_rebirth and message.kept is None:
             request = sparkplug.rebirth_request(round(message.received_at * 1000))
             self.done.replies.append(Reply(f"{told.group}/NCMD/{told.edge}", request))
         if heard.repeated:
@@ -202,16 +203,19 @@ class _Taking:
             key = _key(sensor.id, "at", at_us, quantity.name, value)
         else:
             key = _key(sensor.id, "raw", self.message.payload.hex(), quantity.name, value)
-        if (named or self.message.duplicate) and (key in done.keys or key in self.reader.stored):
+        # Of what comes from quarantine parts may be stored, others not: the database knows which, reading by reading.
+        known_key = key in done.keys or (self.message.kept is None and key in self.reader.stored)
+        if (named or self.message.duplicate) and known_key:
             done.repeated += 1
             return
-        late_s = (received_us - at_us) / 1_000_000
-        flags |= LATE if sample.historical or late_s > limits.late_s else AHEAD if -late_s > limits.ahead_s else 0
+        late_s = self.message.late_s(at_us)
+        flags |= LATE if sample.historical or late_s > limits.late_s else 0
+        flags |= AHEAD if (at_us - received_us) / 1_000_000 > limits.ahead_s else 0
         flags |= FAULTY if sample.faulty else 0
         flags |= 0 if plausible.low <= value <= plausible.high else OUT_OF_RANGE
         done.rows.append((sensor.n, quantity.n, value, at_us, received_us, key, flags, *_NO_POSITION, self.index))
         done.keys[key] = None
-        if named and late_s > limits.remembered_s:
+        if self.message.kept or (named and late_s > limits.remembered_s):
             done.doubts.append((key, at_us))
 
     def _sensor(self, sample: Sample, known: Field) -> Sensor | None:

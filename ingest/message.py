@@ -40,6 +40,11 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     retained: bool = False
     kept: Kept | None = None
 
+    def late_s(self, at_us: int) -> float:
+        """How late it is for what was measured at a time (epoch microseconds); of what comes from quarantine, by now."""
+        judged_at = self.received_at if self.kept is None else self.kept.taken_up_at
+        return (round(judged_at * 1_000_000) - at_us) / 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:

@@ -2,7 +2,7 @@
 
 A reading lies where its own time says, with a clock that is ahead where its receipt says. ``first`` and ``last`` bound that
 time, ``received`` is AHEAD_AFTER_S before ``first``: nothing of the range can have been received earlier. What lies outside the
-plausible range is counted as left out and otherwise no part of the figures.
+plausible range, or was called faulty by the device itself, is counted as left out and otherwise no part of the figures.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal
 
-from ingest.reading import AHEAD, OUT_OF_RANGE
+from ingest.reading import AHEAD, FAULTY, OUT_OF_RANGE
 
 Step = Literal["raw", "hour", "day"]
 
-_KEPT: Final = f"FILTER (WHERE flags & {OUT_OF_RANGE} = 0)"
+_ODD: Final = OUT_OF_RANGE | FAULTY
+_KEPT: Final = f"FILTER (WHERE flags & {_ODD} = 0)"
 # The last one by an array's order: its own time, then its receipt. Collecting and sorting them would take memory.
-_FIGURES: Final = f"""count(*) {_KEPT} AS readings, count(*) FILTER (WHERE flags & {OUT_OF_RANGE} <> 0) AS left_out,
+_FIGURES: Final = f"""count(*) {_KEPT} AS readings, count(*) FILTER (WHERE flags & {_ODD} <> 0) AS left_out,
  min(value) {_KEPT} AS lowest, max(value) {_KEPT} AS highest, avg(value) {_KEPT} AS mean,
  (max(ARRAY[extract(epoch FROM counted_at)::float8, extract(epoch FROM received_at)::float8, value]) {_KEPT})[3] AS last,
  max(counted_at) {_KEPT} AS last_at"""
