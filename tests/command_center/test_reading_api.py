@@ -51,7 +51,7 @@ def running(module_database: Database) -> Iterator[RunningCity]:
         with found.engine.begin() as connection:
             ensure_partitions(connection, NOW - timedelta(days=4), 4)
             save_readings(connection, batch_of(rows), np.zeros(len(rows), dtype="i4"))
-            mark = NOW - timedelta(days=5)
+            mark = (NOW - timedelta(days=5)).replace(minute=0, second=0)
             connection.execute(text("UPDATE reading_marks SET at = :at WHERE name = 'hours'"), {"at": mark})
         keep_hours(found.engine, NOW)
         yield found
