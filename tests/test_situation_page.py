@@ -20,7 +20,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from config.database import worker_engine
-from ingest.store import ensure_partitions
+from ingest.partition_store import ensure_partitions
 from tests.console import Console, logged_in
 from tests.gateway import Gateway, connected
 from tests.test_main_job import GAUGE, GAUGE_CELL, GAUGE_COUNTY, OTHER_COUNTY, PATIENCE_MS, Demo, Screen, browser, demo
