@@ -311,9 +311,11 @@ def test_the_next_hours_of_a_sensor_stand_against_the_levels_of_its_rule_or_it_s
     demo: Demo, browser: Browser, gateway: Gateway, city: Console
 ) -> None:
     known, new = (Gauge(city, gateway, OTHER_COUNTY) for _ in range(2))
-    with worker_engine(demo.setting("worker", "CC_DATABASE_URL")).begin() as connection:
+    engine = worker_engine(demo.setting("worker", "CC_DATABASE_URL"))
+    with engine.begin() as connection:
         ensure_partitions(connection, datetime.now(UTC) - timedelta(days=4), days=6)
         connection.exec_driver_sql(_PAST_READINGS, (known.id,))
+    engine.dispose()
     [seen], [unseen] = known.reads(0.2), new.reads(0.2)
     desk = Screen(browser, demo, "city", f"/county?alert={seen['id']}", 1366, 768)
     page = desk.page
