@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from zoneinfo import ZoneInfo
 
-from sqlalchemy.exc import InterfaceError, OperationalError, PendingRollbackError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from structlog.stdlib import BoundLogger
 
 from command_center import pipeline
@@ -25,7 +25,7 @@ from command_center.mode import store as mode_store
 from command_center.mode.mode import in_force
 from command_center.pipeline import Memory, Outcome, advance
 from command_center.urgency import open_topics
-from config.database import assert_durable, worker_engine
+from config.database import assert_durable, is_away, worker_engine
 from config.settings import BadSetting, Settings
 from ingest.buffer import Buffer
 from ingest.hj212_door import StationDoor
@@ -42,7 +42,6 @@ _BETWEEN_LATEST = 9
 """Storing the newest values takes a tenth of the time at most: so many times as long passes before the next."""
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 10.0
-_AWAY = (OperationalError, InterfaceError, PendingRollbackError)
 
 
 class DatabaseAway(Exception):
@@ -228,13 +227,13 @@ class Worker:
                 self._recollect()
             try:
                 outcome = advance(work[-1], self.city, self.memory, self.engine, time.time(), self.checkpoint)
-            except _AWAY as problem:
-                # The connection may have gone after the commit took effect: from now on these count as sent again, and
-                # what the database holds decides.
-                work[:] = [[sent_again(message) for message in part] for part in work]
-                self.doubtful = True
-                raise DatabaseAway(str(problem)) from problem
-            except Exception as problem:  # noqa: BLE001  the worker's door: one message must never stop the city's path
+            except Exception as problem:  # the worker's door: one message must never stop the city's path
+                if is_away(problem):
+                    # The connection may have gone after the commit took effect: from now on these count as sent again,
+                    # and what the database holds decides.
+                    work[:] = [[sent_again(message) for message in part] for part in work]
+                    self.doubtful = True
+                    raise DatabaseAway(str(problem)) from problem
                 part = work[-1]
                 if len(part) > 1:
                     self.log.warning("batch halved", messages=len(part), problem=repr(problem)[:500])
@@ -324,7 +323,9 @@ class Worker:
             try:
                 work()
                 return
-            except (DatabaseAway, *_AWAY) as problem:
+            except (DatabaseAway, SQLAlchemyError) as problem:
+                if not isinstance(problem, DatabaseAway) and not is_away(problem):
+                    raise
                 self.log.warning(
                     "database away, waiting", what=what, pause_s=round(pause_s, 1), problem=str(problem)[:200]
                 )

@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
+import psycopg
+from psycopg.errors import IdleInTransactionSessionTimeout
 from sqlalchemy import Connection, Engine, MetaData, create_engine, text
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 metadata = MetaData(
     naming_convention={
@@ -96,6 +99,18 @@ def assert_durable(engine: Engine) -> None:
         for name in ("fsync", "full_page_writes", "synchronous_commit"):
             if connection.execute(text(f"SHOW {name}")).scalar_one() == "off":
                 raise UnsafeServer(f"the database server runs with {name} = off: turn it on, committed data is at risk")
+
+
+def is_away(problem: Exception) -> bool:
+    """Whether the server is the reason (gone, full, too slow for its own limits) and not what was asked: asked again later, it
+    may do it. COPY goes past SQLAlchemy, so the driver's own errors come too.
+    """
+    if isinstance(problem, DBAPIError):
+        if problem.connection_invalidated:
+            return True
+        problem = problem.orig if isinstance(problem.orig, Exception) else problem
+    away = PendingRollbackError, psycopg.OperationalError, psycopg.InterfaceError, IdleInTransactionSessionTimeout
+    return isinstance(problem, away)
 
 
 @dataclass(frozen=True, slots=True)
