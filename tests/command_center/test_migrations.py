@@ -18,10 +18,26 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 import command_center.migrations
+from command_center.local import postgres
+from command_center.local.postgres import Cluster
 from command_center.migrations import upgrade
 from config.database import metadata, worker_engine
 from tests.conftest import Database
 from tests.small_city import build
+
+_HELD = ("sensors", "readings", "reading_positions", "quarantine")
+_EARLIER = (
+    "INSERT INTO quantities VALUES (1, 'water_depth', 'm', '水深', 'depth', 0, 9)",
+    "INSERT INTO sensors (id, name, county, region, cell, scope, domain, quantities, interval_s) VALUES"
+    " ('w-1', 'w', '321302', 'r', 'c', '321300/321302/', 'emergency', '{water_depth}', 60)",
+    "SELECT make_reading_partition(current_date), make_reading_partition(current_date - 1)",
+    "INSERT INTO readings SELECT now() - d * interval '1 day', now() - d * interval '1 day', n, 1, 0.5, d, 4 * d, 1"
+    " FROM sensors, generate_series(0, 1) AS d",
+    "INSERT INTO reading_positions SELECT now() - d * interval '1 day', d, n, 118.2, 33.9, 'WGS84', 118.2, 33.9"
+    " FROM sensors, generate_series(0, 1) AS d",
+    "INSERT INTO quarantine (received_at, topic, payload, size, reason, detail, scope) VALUES"
+    " (now(), 'short', 'x', 1, 'malformed', 'd', '321300/'), (now(), 'long', 'x', 70000, 'oversized', 'd', '321300/')",
+)
 
 _FOLDER = Path(command_center.migrations.__file__).parent
 _ROOT = Path(__file__).parents[2]
@@ -63,6 +79,30 @@ def test_migrating_again_changes_nothing_and_keeps_every_row(database: Database)
     assert _protection(database) == before
     with _connected(database.worker_url) as connection:
         assert connection.execute(text("SELECT count(*) FROM regions")).scalar_one() == 22
+
+
+def test_a_database_of_an_earlier_release_keeps_what_it_holds(cluster: Cluster) -> None:
+    name = "earlier"
+    postgres.prepare(cluster, name)
+    owner = cluster.url("cc_owner", name)
+    settings = _settings()
+    with _connected(owner) as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "0010")
+        for table in _HELD:
+            connection.execute(text(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"))
+        for statement in _EARLIER:
+            connection.execute(text(statement))
+        for table in _HELD:
+            connection.execute(text(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY"))
+    upgrade(owner)
+    with _connected(cluster.url("cc_worker", name)) as connection:
+        counts = [connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() for table in _HELD]
+        assert counts == [1, 2, 2, 2]
+        [cut] = connection.execute(text("SELECT topic FROM quarantine WHERE cut")).scalars()
+        assert cut == "long"
+        # A late reading's hour is computed again.
+        assert len(connection.execute(text("SELECT FROM stale_hours")).all()) == 1
 
 
 def test_the_tables_of_the_stores_are_the_tables_of_the_migrations(database: Database) -> None:
