@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
-from xml.etree.ElementTree import ParseError, iterparse
+from xml.etree.ElementTree import iterparse
 from zipfile import BadZipFile, ZipFile
 
 import openpyxl
@@ -32,7 +32,7 @@ _CODE_FORMAT: Final = re.compile("0{1,40}")
 _BROKEN: Final = (
     BadZipFile,
     InvalidFileException,
-    ParseError,
+    SyntaxError,  # of XML: each parser has its own kind
     AttributeError,
     EOFError,
     IndexError,
