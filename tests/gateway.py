@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,6 +33,12 @@ class Gateway:
         """QoS 1; returns once the broker has acknowledged."""
         content = json.dumps(payload) if isinstance(payload, dict) else payload
         self._client.publish(topic, content, qos=1, retain=retain).wait_for_publish(10)
+
+    def publish_all(self, messages: Iterable[tuple[str, dict[str, Any]]]) -> None:
+        """QoS 1, many under way at once; returns once the broker has acknowledged them all."""
+        sent = [self._client.publish(topic, json.dumps(payload), qos=1) for topic, payload in messages]
+        for one in sent:
+            one.wait_for_publish(60)
 
     def close(self) -> None:
         self._client.disconnect()
