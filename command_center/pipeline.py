@@ -27,7 +27,7 @@ from gis.position import implausible
 from ingest import link_store
 from ingest import store as ingest_store
 from ingest.admit import admit
-from ingest.decode import AHEAD_AFTER_S, REMEMBERED_S, Decoded, decode
+from ingest.decode import AHEAD_AFTER_S, MOST_KEYS, REMEMBERED_S, Decoded, decode
 from ingest.decode import Memory as DecodeMemory
 from ingest.edge_store import load_edges, save_edges
 from ingest.link import Link
@@ -100,10 +100,12 @@ def remember(connection: Connection, city: City, now: float, worker: str = "work
     """The memory a worker begins with: its newest snapshot, the readings stored since, and the alerts that are open."""
     # What the broker sends again after a long stop was stored just before it, and counts as new from now on.
     worked_at = last_beat(connection, "worker").data_at or datetime.fromtimestamp(now, UTC)
-    keys = ingest_store.load_keys(connection, worked_at - timedelta(seconds=REMEMBERED_S))
+    since = worked_at - timedelta(seconds=REMEMBERED_S)
+    keys, oldest = ingest_store.load_keys(connection, since, MOST_KEYS)
+    reaches_to_us = 0 if oldest is None else microseconds(oldest)
     now_us = round(now * 1e6)
     memory = Memory(
-        DecodeMemory(dict.fromkeys(keys, now), load_edges(connection)),
+        DecodeMemory(dict.fromkeys(keys, now), load_edges(connection), reaches_to_us),
         RuleMemory.quiet(city.layout, now_us),
         RuleMemory.quiet(city.shadow_layout, now_us),
         now_us,
@@ -413,7 +415,7 @@ def _learn(
     """Bring memory up to what is now committed."""
     memory.decode.remember(decoded.keys, now)
     memory.decode.edges.update(decoded.edges)
-    memory.decode.forget_before(now - REMEMBERED_S)
+    memory.decode.forget(now)
     _took_in(memory, located.readings)
     for change in states:
         memory.state[change.sensor.n] = change.state

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any, Final
 
 import msgspec
@@ -31,6 +31,8 @@ AHEAD_AFTER_S = 300
 LATE_AFTER_S = 3600
 REMEMBERED_S = 900
 """How long a stored message's key is kept in memory: the window in which a repeat is recognised without a query."""
+MOST_KEYS = 1_000_000
+"""How many keys are kept at most, about 100 MB: beyond them memory reaches back less far, and the database is asked sooner."""
 
 MANY: Final = 16
 """Messages from which on it is faster to take the ordinary ones together."""
@@ -50,25 +52,34 @@ _Position = tuple[float, float, int]
 _Objects = list[tuple[bytes, native.Observation | Refusal]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Memory:
-    """Keys of messages stored lately (key -> receipt, epoch seconds). Changed only by ``remember``, after the commit.
+    """Keys of messages stored lately (key -> receipt, epoch seconds). Changed only after the commit.
 
-    ``edges`` is what the Sparkplug format remembers, by the edge nodes' topics; it is stored with the batch it follows from.
+    All that was received after ``reaches_to_us`` (epoch microseconds) is known, for REMEMBERED_S at most. ``edges`` is what the
+    Sparkplug format remembers, by the edge nodes' topics; it is stored with the batch it follows from.
     """
 
     keys: dict[int, float] = field(default_factory=dict)
     edges: dict[str, Edge] = field(default_factory=dict)
+    reaches_to_us: int = 0
 
     def remember(self, keys: Iterable[int], now: float) -> None:
         """Take in the keys of a committed batch."""
         self.keys.update(dict.fromkeys(keys, now))
 
-    def forget_before(self, horizon: float) -> None:
-        """Drop keys received before ``horizon``. Insertion order is receipt order, so the old ones come first."""
-        old = takewhile(lambda item: item[1] < horizon, self.keys.items())
-        for key in [key for key, _ in old]:
+    def forget(self, now: float, most: int = MOST_KEYS) -> None:
+        """Drop keys that are too old, and the oldest of too many. Insertion order is receipt order, so they come first."""
+        surplus = list(islice(self.keys.items(), max(0, len(self.keys) - most)))
+        if surplus:
+            self.reaches_to_us = round(surplus[-1][1] * 1_000_000)
+        old = takewhile(lambda item: item[1] < now - REMEMBERED_S, islice(self.keys.items(), len(surplus), None))
+        for key, _ in [*surplus, *old]:
             del self.keys[key]
+
+    def reaches(self, at_us: int, late_s: float) -> bool:
+        """Whether a repeat of what a device named by a time would be known."""
+        return late_s <= REMEMBERED_S and at_us > self.reaches_to_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +105,6 @@ class Decoded:
     repeated: int
     ignored: int = 0
     edges: Mapping[str, Edge] = field(default_factory=dict)
-
-
-_LIMITS = foreign.Limits(AHEAD_AFTER_S, LATE_AFTER_S, REMEMBERED_S, LARGEST_PAYLOAD)
 
 
 def topic_parts(topic: str) -> tuple[str, str, str] | None:
@@ -130,7 +138,8 @@ def decode(
     natives = sorted(set(range(len(messages))).difference(others))
     decoded = _native([messages[i] for i in natives], catalogue, memory, judge, many)
     numbered = [(i, messages[i]) for i in others]
-    return _beside(decoded, natives, foreign.read(numbered, catalogue, memory.keys, memory.edges, routes, _LIMITS))
+    limits = foreign.Limits(AHEAD_AFTER_S, LATE_AFTER_S, memory.reaches, LARGEST_PAYLOAD)
+    return _beside(decoded, natives, foreign.read(numbered, catalogue, memory.keys, memory.edges, routes, limits))
 
 
 def _beside(decoded: Decoded, natives: Sequence[int], found: foreign.Foreign) -> Decoded:
@@ -216,7 +225,8 @@ def _joined(found: Ordinary, decoder: _Decoder, lookup: Lookup) -> Decoded:
         found.datum[row],
         found.message[row],
     )
-    doubtful = np.flatnonzero(found.named & (late_us > REMEMBERED_S * 1_000_000))
+    beyond = (late_us > REMEMBERED_S * 1_000_000) | (found.at_us <= decoder.memory.reaches_to_us)
+    doubtful = np.flatnonzero(found.named & beyond)
     doubts = [
         Doubt(key, at_us)
         for key, at_us in zip(found.key[doubtful].tolist(), found.at_us[doubtful].tolist(), strict=True)
@@ -343,7 +353,7 @@ class _Decoder:
             taken += self._add(index, sensor, name, value, at_us, received_us, key, flags, position)
         if taken:
             self.keys.setdefault(key, index)
-            if message.kept or (named and late_s > REMEMBERED_S):
+            if message.kept or (named and not self.memory.reaches(at_us, late_s)):
                 self.doubts.append(Doubt(key, at_us))
         return taken > 0
 

@@ -8,7 +8,7 @@ two equal ones may be honest, so only what the broker may have sent before count
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Final
@@ -54,11 +54,13 @@ _NO_POSITION: Final = (float("nan"), float("nan"), 0)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From when on a time is odd. Seconds."""
+    """From when on a time is odd, in seconds; ``reaches``: whether memory goes back to a device time (epoch microseconds) that
+    came so late (seconds).
+    """
 
     ahead_s: float
     late_s: float
-    remembered_s: float
+    reaches: Callable[[int, float], bool]
     largest_payload: int
 
 
@@ -215,7 +217,7 @@ class _Taking:
         flags |= 0 if plausible.low <= value <= plausible.high else OUT_OF_RANGE
         done.rows.append((sensor.n, quantity.n, value, at_us, received_us, key, flags, *_NO_POSITION, self.index))
         done.keys[key] = None
-        if self.message.kept or (named and late_s > limits.remembered_s):
+        if self.message.kept or (named and not limits.reaches(at_us, late_s)):
             done.doubts.append((key, at_us))
 
     def _sensor(self, sample: Sample, known: Field) -> Sensor | None:

@@ -371,12 +371,17 @@ def load_latest(connection: Connection) -> list[tuple[int, str, datetime | None,
     return [(n, state, heard, latest) for n, state, heard, latest in found]
 
 
-def load_keys(connection: Connection, since: datetime) -> list[int]:
-    """Message keys stored since ``since``, oldest first: the memory a restarted worker begins with."""
+def load_keys(connection: Connection, since: datetime, most: int) -> tuple[list[int], datetime | None]:
+    """Message keys stored since ``since``, oldest first: the memory a restarted worker begins with.
+
+    Of more than ``most`` the newest, and then also when the oldest of them was received.
+    """
     found = connection.execute(
-        text("SELECT key FROM readings WHERE received_at >= :since ORDER BY received_at"), {"since": since}
-    )
-    return list(found.scalars())
+        text("SELECT key, received_at FROM readings WHERE received_at >= :since ORDER BY received_at DESC LIMIT :most"),
+        {"since": since, "most": most},
+    ).all()
+    keys = [row.key for row in reversed(found)]
+    return keys, found[-1].received_at if len(found) == most else None
 
 
 def stored_keys(connection: Connection, doubts: Sequence[Doubt]) -> set[tuple[int, int, int]]:

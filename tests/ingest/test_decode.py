@@ -331,8 +331,29 @@ def test_memory_forgets_what_lies_before_its_horizon_and_nothing_else() -> None:
     memory = Memory()
     memory.remember([1, 2], 100.0)
     memory.remember([2, 3], 200.0)
-    memory.forget_before(150.0)
+    memory.forget(150.0 + REMEMBERED_S)
     assert memory.keys == {2: 200.0, 3: 200.0}
+    assert memory.reaches_to_us == 0
+
+
+@pytest.mark.parametrize("many", [1, 1000])
+def test_a_memory_that_is_full_drops_the_oldest_and_doubts_what_it_no_longer_reaches(many: int) -> None:
+    memory = Memory()
+    memory.remember([1, 2], NOW - 100)
+    memory.remember([3, 4], NOW - 50)
+    memory.forget(NOW, most=2)
+    assert list(memory.keys) == [3, 4]
+    times = [round((NOW - ago) * 1000) for ago in (101, 100, 99, 0)]
+    messages = [message(depth(id=f"m-{n}", at=at)) for n, at in enumerate(times)]
+    found = decode(messages, CITY, memory, many=many)
+    assert [doubt.at_us // 1000 for doubt in found.doubts] == times[:2]
+
+
+def test_a_full_memory_says_so_when_it_is_made_again_from_the_database() -> None:
+    memory = Memory({1: NOW}, reaches_to_us=round((NOW - 10) * 1e6))
+    late = read(message(depth(id="late", at=round((NOW - 11) * 1000))), memory=memory)
+    fresh = read(message(depth(id="fresh", at=round((NOW - 9) * 1000))), memory=memory)
+    assert (len(late.doubts), len(fresh.doubts)) == (1, 0)
 
 
 def receipt(*messages: Message) -> tuple[str, dict[str, Any], bytes | None]:

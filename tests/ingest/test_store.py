@@ -130,8 +130,9 @@ def test_keys_are_found_again_by_receipt_and_by_device_time(connection: Connecti
     received, at = us(TODAY + timedelta(hours=1)), us(TODAY - timedelta(days=30))
     batch = ReadingBatch.of([(1, 1, 0.5, at, received, 77, 0, math.nan, math.nan, 0, 0)])
     save_readings(connection, batch, np.zeros(1, dtype="i4"))
-    assert load_keys(connection, TODAY) == [77]
-    assert load_keys(connection, TODAY + timedelta(hours=2)) == []
+    assert load_keys(connection, TODAY, 10) == ([77], None)
+    assert load_keys(connection, TODAY + timedelta(hours=2), 10) == ([], None)
+    assert load_keys(connection, TODAY, 1) == ([77], TODAY + timedelta(hours=1))
     assert stored_keys(connection, [Doubt(77, at), Doubt(78, at)]) == {(77, 1, at)}
     assert stored_keys(connection, [Doubt(77, at + 60_000_000)]) == set()
 
