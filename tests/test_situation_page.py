@@ -78,7 +78,8 @@ class Gauge:
 
         def judged() -> bool:
             [shown] = self._city.get(f"/api/v1/sensors?id={self.id}").json["items"]
-            return bool(shown["latest"]["water_depth"]["value"] == depth)
+            # A city that has just begun has gauges that said nothing yet.
+            return bool(shown["latest"].get("water_depth", {}).get("value") == depth)
 
         wait_until(judged, PATIENCE_S, f"the reading of {self.id}")
         found = self._city.get(f"/api/v1/alerts?sensor={self.id}&limit=50").json["items"]
