@@ -17,6 +17,9 @@ from rules.risk import DOMAINS, Numbers, Regions, saturated
 from rules.risk_table import RiskTable
 
 SPECIAL: Final = "special"
+BY_DOMAIN: Final = frozenset({"duties", "past", "overdue"})
+"""Parts that are another for each domain."""
+_OF: Final = dict.fromkeys(("past", "overdue", "silent"), "vulnerability")
 _DOMAIN: Final = {name: place for place, name in enumerate(DOMAINS)}
 
 
@@ -74,26 +77,39 @@ class Ground:
         return found
 
 
-def read_ground(connection: Connection, table: RiskTable, day: date, now: datetime) -> Ground:
-    """All cells and regions as they are, with what stands there and how they have fared. A fraction of a second."""
+def part_of(name: str) -> str:
+    """Whether a part is one of exposure or of vulnerability."""
+    return _OF.get(name, "exposure")
+
+
+def read_ground(
+    connection: Connection, table: RiskTable, day: date, now: datetime, *, cell: str | None = None
+) -> Ground:
+    """All cells and regions as they are, with what stands there and how they have fared, in a fraction of a second; or one
+    ``cell`` alone, in no region.
+    """
     mark = ground_mark(connection)
     found = connection.execute(
-        text("SELECT code, name, scope, area_m2, kind FROM cells WHERE valid_to IS NULL ORDER BY scope")
+        text(
+            f"SELECT code, name, scope, area_m2, kind FROM cells WHERE valid_to IS NULL{_only(cell, 'code')} ORDER BY scope"
+        ),
+        {"cell": cell},
     ).all()
     cells = tuple(Spot(row.code, row.name, "grid", row.scope) for row in found)
-    upper = connection.execute(text("SELECT code, name, tier, scope FROM regions ORDER BY scope"))
-    regions = tuple(Spot(*row) for row in upper)
+    upper = "SELECT code, name, tier, scope FROM regions ORDER BY scope"
+    regions = () if cell is not None else tuple(Spot(*row) for row in connection.execute(text(upper)))
     place = {cell.code: n for n, cell in enumerate(cells)}
     area = np.array([row.area_m2 for row in found], dtype="f8")
     special = np.array([row.kind == SPECIAL for row in found], dtype="f8")
+    past = now - timedelta(days=table.vulnerability.past_days)
     measured = {
         "density": _in_every_domain(area),
         "special": _in_every_domain(special),
-        **_devices(connection, place),
-        "duties": _counted(connection, _DUTIES, place, {"day": day}),
-        "people": _people(connection, table, place, now),
-        "past": _counted(connection, _PAST, place, {"since": now - timedelta(days=table.vulnerability.past_days)}),
-        "overdue": _counted(connection, _OVERDUE, place, {"now": now}),
+        **_devices(connection, place, cell),
+        "duties": _counted(connection, _DUTIES, place, cell, {"day": day}),
+        "people": _people(connection, table, place, cell, now),
+        "past": _counted(connection, _PAST, place, cell, {"since": past}),
+        "overdue": _counted(connection, _OVERDUE, place, cell, {"now": now}),
     }
     return Ground(mark, cells, regions, runs_of(cells, regions), measured, extra_of(measured, table))
 
@@ -124,40 +140,47 @@ def extra_of(measured: Mapping[str, Numbers], table: RiskTable) -> dict[str, Num
 
 
 _DUTIES: Final = """SELECT cell, domain, count(*) FROM cell_functions
- WHERE valid_from <= :day AND (valid_to IS NULL OR valid_to > :day) GROUP BY 1, 2"""
+ WHERE valid_from <= :day AND (valid_to IS NULL OR valid_to > :day)"""
 # What was merged into another matter was not one of its own.
-_PAST: Final = (
-    """SELECT cell, domain, count(*) FROM tickets WHERE opened_at >= :since AND merged_into IS NULL GROUP BY 1, 2"""
-)
-_OVERDUE: Final = (
-    """SELECT cell, domain, count(*) FROM tickets WHERE closed_at IS NULL AND overdue_at <= :now GROUP BY 1, 2"""
-)
+_PAST: Final = "SELECT cell, domain, count(*) FROM tickets WHERE opened_at >= :since AND merged_into IS NULL"
+_OVERDUE: Final = "SELECT cell, domain, count(*) FROM tickets WHERE closed_at IS NULL AND overdue_at <= :now"
 _DEVICES: Final = """SELECT cell, count(*), count(*) FILTER (WHERE state IN ('silent', 'offline')) FROM
- (SELECT cell, state FROM sensors UNION ALL SELECT cell, state FROM cameras) AS d GROUP BY 1"""
+ (SELECT cell, state FROM sensors UNION ALL SELECT cell, state FROM cameras) AS d WHERE true"""
+
+
+def _only(cell: str | None, column: str = "cell") -> str:
+    """A further condition where one cell alone is asked for."""
+    return "" if cell is None else f" AND {column} = :cell"
 
 
 def _in_every_domain(values: Numbers) -> Numbers:
     return np.repeat(values[:, None], len(DOMAINS), axis=1)
 
 
-def _counted(connection: Connection, query: str, place: Mapping[str, int], values: Mapping[str, object]) -> Numbers:
+def _counted(
+    connection: Connection, query: str, place: Mapping[str, int], only: str | None, values: Mapping[str, object]
+) -> Numbers:
     found = np.zeros((len(place), len(DOMAINS)))
-    for cell, domain, count in connection.execute(text(query), values):
+    for cell, domain, count in connection.execute(
+        text(f"{query}{_only(only)} GROUP BY 1, 2"), {**values, "cell": only}
+    ):
         if cell in place and domain in _DOMAIN:
             found[place[cell], _DOMAIN[domain]] = count
     return found
 
 
-def _devices(connection: Connection, place: Mapping[str, int]) -> dict[str, Numbers]:
+def _devices(connection: Connection, place: Mapping[str, int], only: str | None) -> dict[str, Numbers]:
     devices, silent = np.zeros(len(place)), np.zeros(len(place))
-    for cell, count, offline in connection.execute(text(_DEVICES)):
+    for cell, count, offline in connection.execute(text(f"{_DEVICES}{_only(only)} GROUP BY 1"), {"cell": only}):
         if cell in place:
             devices[place[cell]] = count
             silent[place[cell]] = offline / count
     return {"devices": _in_every_domain(devices), "silent": _in_every_domain(silent)}
 
 
-def _people(connection: Connection, table: RiskTable, place: Mapping[str, int], now: datetime) -> Numbers:
+def _people(
+    connection: Connection, table: RiskTable, place: Mapping[str, int], only: str | None, now: datetime
+) -> Numbers:
     """How full each cell is by its fullest reading, 0 to 1."""
     rule, found = table.exposure.people, np.zeros(len(place))
     rows = connection.execute(
@@ -166,8 +189,9 @@ def _people(connection: Connection, table: RiskTable, place: Mapping[str, int], 
             " FROM sensors s CROSS JOIN LATERAL jsonb_each(s.latest) q"
             " WHERE s.quantities && CAST(:names AS text[]) AND q.key = ANY (:names)"
             " AND CAST(q.value ->> 'at' AS timestamptz) > :since"
+            f"{_only(only, 's.cell')}"
         ),
-        {"names": sorted(rule.full), "since": now - timedelta(seconds=rule.fresh_s)},
+        {"names": sorted(rule.full), "since": now - timedelta(seconds=rule.fresh_s), "cell": only},
     )
     for cell, quantity, value in rows:
         if cell in place and value is not None:

@@ -11,18 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
-from zlib import crc32
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Row, text
+from sqlalchemy import Connection, Engine, text
 
 from command_center.city import rule_packs
 from command_center.event import log
 from command_center.event.event import Event
-from command_center.risk_ground import Ground, Spot, read_ground
+from command_center.risk_ground import BY_DOMAIN, Ground, Spot, part_of, read_ground
+from command_center.risk_hazard import ALERTS, SENSORS, Found, of_alert, of_reading, silent_since
 from gis.version_store import ground_mark
-from ingest.silence import OFFLINE, SILENT
 from ingest.store import load_catalogue
 from rules import risk, risk_store, rulebook
 from rules.risk import DOMAINS, OVERALL, SCORED, Numbers, Ranked
@@ -43,9 +42,6 @@ _TOLD: Final = 10
 """Tenths of a point by which a region moves before consoles hear of it again."""
 _MOST_TOLD: Final = 200
 _TOP: Final = 5
-_DOMAIN: Final = {name: place for place, name in enumerate(DOMAINS)}
-_BY_DOMAIN: Final = frozenset({"duties", "past", "overdue"})
-_OF: Final = dict.fromkeys(("past", "overdue", "silent"), "vulnerability")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,31 +89,11 @@ class RiskMemory:
     pruned_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A hazard before it fades. ``mark`` tells it from others; equal ``key``: the same rule on the same source."""
-
-    key: tuple[str, str]
-    cell: int
-    domain: int
-    weight: float
-    since: float | None
-    half_life_s: float
-    kind: str
-    source: str
-    zh: str
-    en: str
-
-    @property
-    def mark(self) -> int:
-        return crc32(f"{self.source}\0{self.weight:.2f}\0{self.since is None}".encode())
-
-
 @dataclass(frozen=True)
 class _Scene:
     """Everything of one turn: hazards that count with their logarithms, in columns, and the scores [place, scored]."""
 
-    found: Sequence[_Found]
+    found: Sequence[Found]
     log: Numbers
     logs: Numbers
     signature: Numbers
@@ -207,17 +183,14 @@ def _read_rules(connection: Connection, memory: RiskMemory, now: datetime) -> No
 def _read_sensors(connection: Connection, memory: RiskMemory) -> None:
     """Newest values and silences that may have changed since the last turn."""
     rows = connection.execute(
-        text(
-            "SELECT n, id, state, extract(epoch FROM last_received_at)::float8 AS heard,"
-            " extract(epoch FROM state_since)::float8 AS since, latest FROM sensors"
-            " WHERE last_received_at > to_timestamp(:since) OR state_since > to_timestamp(:since)"
-        ),
+        text(f"{SENSORS} WHERE last_received_at > to_timestamp(:since) OR state_since > to_timestamp(:since)"),
         {"since": memory.heard_at - _OVERLAP_S},
     )
     for row in rows:
         memory.heard_at = max(memory.heard_at, row.heard or 0.0, row.since or 0.0)
-        if row.state in (SILENT, OFFLINE):
-            memory.silent_since[row.id] = row.heard or row.since or 0.0
+        since = silent_since(row)
+        if since is not None:
+            memory.silent_since[row.id] = since
         else:
             memory.silent_since.pop(row.id, None)
         close = near(memory.limits.get(row.n, ()), row.latest)
@@ -250,62 +223,28 @@ def _recall(connection: Connection, memory: RiskMemory, ground: Ground, moment: 
     memory.newest, memory.known, memory.flushed_at = risk_store.newest(connection), True, 0.0
 
 
-_ALERT: Final = """id, rule, cell, domain, severity, title, title_en, source, source_name, quantity,
- extract(epoch FROM ended_at)::float8 AS ended, muted_kind FROM alerts"""
-_ALERTS: Final = f"""SELECT {_ALERT} WHERE ended_at IS NULL
- UNION ALL SELECT {_ALERT} WHERE ended_at > :since"""
-
-
 def _hazards(
     connection: Connection, memory: RiskMemory, ground: Ground, now: datetime, moment: float
-) -> tuple[list[_Found], int]:
+) -> tuple[list[Found], int]:
     """All that may count, and how many alerts are of cells that are no more."""
     since = now - timedelta(seconds=memory.table.hazard.remembered_s)
-    found, unplaced = list[_Found](), 0
-    for row in connection.execute(text(_ALERTS), {"since": since}).all():
+    found, unplaced = list[Found](), 0
+    for row in connection.execute(text(ALERTS), {"since": since}).all():
         cell = ground.place.get(row.cell)
-        if cell is None or row.domain not in _DOMAIN:
+        if cell is None or row.domain not in DOMAINS:
             unplaced += 1
         else:
-            found.append(_of_alert(row, cell, memory))
+            found.append(of_alert(row, cell, memory.table.hazard, memory.silent_since))
     rule = memory.table.hazard.closeness
     for n, close in memory.near.items():
         identity, name, code = memory.sensors[n]
         cell = ground.place.get(code)
         if cell is not None:
-            found += [_of_reading(one, identity, name, cell, rule.most, rule.half_life_s) for one in close]
+            found += [of_reading(one, identity, name, cell, rule) for one in close]
     return found, unplaced
 
 
-def _of_alert(row: Row[Any], cell: int, memory: RiskMemory) -> _Found:
-    table = memory.table.hazard
-    weight = table.severity[str(row.severity)]
-    zh, en = f"{row.title}（{row.source_name}）", f"{row.title_en} ({row.source_name})"
-    since, half_life_s = row.ended, table.half_life_s
-    if row.ended is not None:
-        zh, en = f"{zh}，已结束，影响渐消", f"{en}, over and fading"
-    elif row.quantity != "online" and row.source in memory.silent_since:
-        since, half_life_s = memory.silent_since[row.source], table.silent_half_life_s
-        zh, en = f"{zh}，测点失联，影响渐消", f"{en}, its sensor silent and fading"
-    if row.muted_kind is not None:
-        weight *= table.quiet.get(row.muted_kind, 0.0)
-        zh, en = f"{zh}，已静默", f"{en}, kept quiet"
-    key = (row.rule, row.source)
-    return _Found(key, cell, _DOMAIN[row.domain], weight, since, half_life_s, "alert", str(row.id), zh, en)
-
-
-def _of_reading(one: Near, identity: str, name: str, cell: int, most: float, half_life_s: float) -> _Found:
-    limit, at = one.limit, datetime.fromisoformat(one.at).timestamp()
-    # A closeness that trembles in its last digits is none the closer.
-    weight = most * round(one.closeness, 1)
-    value, first = f"{one.value:g} {limit.symbol}".strip(), f"{limit.first:g} {limit.symbol}".strip()
-    zh = f"{name} {value}，接近{limit.title}的 {first}"
-    en = f"{name} {value}, close to {first} of {limit.title_en}"
-    key = (limit.rule, identity)
-    return _Found(key, cell, _DOMAIN[limit.domain], weight, at, half_life_s, "reading", identity, zh, en)
-
-
-def _scene(found: Sequence[_Found], ground: Ground, table: RiskTable, moment: float) -> _Scene:
+def _scene(found: Sequence[Found], ground: Ground, table: RiskTable, moment: float) -> _Scene:
     """Fade, keep the greatest of each rule and source, add up."""
     weight = np.array([one.weight for one in found], dtype="f8")
     age_s = np.array([0.0 if one.since is None else moment - one.since for one in found], dtype="f8")
@@ -383,7 +322,7 @@ def _amplifiers(logs: Numbers, n: int, d: int, ground: Ground) -> list[Amplifier
         together = measured[:, 0].tolist()
     columns = zip(ground.extra, measured[:, 0].tolist(), together, (extra @ own).tolist(), strict=True)
     return [
-        Amplifier(_OF.get(name, "exposure"), name, summed if name in _BY_DOMAIN else single, log_of)
+        Amplifier(part_of(name), name, summed if name in BY_DOMAIN else single, log_of)
         for name, single, summed, log_of in columns
         if log_of > 0
     ]

@@ -40,16 +40,16 @@ class Near:
 
 
 def limits(
-    rules: Iterable[ThresholdRule], catalogue: Catalogue, areas: Mapping[str, Polygon]
+    rules: Iterable[ThresholdRule], catalogue: Catalogue, areas: Mapping[str, Polygon], *, wartime: bool = False
 ) -> dict[int, tuple[Limit, ...]]:
-    """The limits of every sensor that stands somewhere, by its number. Rules for wartime alone are left out."""
+    """The limits of every sensor that stands somewhere, by its number. Rules for wartime alone count with ``wartime`` only."""
     found = defaultdict[int, list[Limit]](list)
     by_quantity = defaultdict[str, list[Sensor]](list)
     for sensor in catalogue.sensors.values():
         for quantity in sensor.quantities:
             by_quantity[quantity].append(sensor)
     for rule in rules:
-        if rule.when.mode == "wartime" or rule.quantity not in catalogue.quantities:
+        if (rule.when.mode == "wartime" and not wartime) or rule.quantity not in catalogue.quantities:
             continue
         symbol = catalogue.quantities[rule.quantity].symbol
         sites = {site.sensor: site for site in rule.sites}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -35,7 +36,7 @@ _PAST_HOURS = 12
 _HOURLY = text(
     "SELECT sensor, quantity, floor(extract(epoch FROM :now - at) / 3600)::int AS back, avg(value) AS mean,"
     " max(at) AS newest_at, (array_agg(value ORDER BY at DESC))[1] AS newest FROM readings"
-    " WHERE ((sensor = :sensor AND quantity = :quantity) OR (sensor = :gauge AND quantity = :rain))"
+    " WHERE sensor = ANY (:sensors) AND quantity = ANY (:quantities)"
     " AND received_at > :since AND at > :since AND at <= :now AND flags & :doubtful = 0 GROUP BY 1, 2, 3"
 )
 
@@ -70,14 +71,13 @@ def get_forecast(path: SensorPath, query: ForecastQuery) -> dict[str, Any]:
     """
     sensor, moment = _sensor(path.id), now()
     quantity = _quantity(sensor, query.quantity)
-    gauge = _gauge(sensor) if quantity.name in _LEVELS else None
+    gauge = gauge_of(sensor, quantity)
     with sight() as connection:
-        hours = _hourly(connection, sensor, quantity, gauge, moment)
+        hours = hourly(connection, [(sensor, quantity, gauge)], moment)
         book = rules_in_force(connection).book
     levels = rungs(book.thresholds, sensor, quantity.name, microseconds(moment), server().situation, book.areas)
-    own = [row for row in hours if (row.sensor, row.quantity) == (sensor.n, quantity.n)]
-    beside = [row for row in hours if (row.sensor, row.quantity) != (sensor.n, quantity.n)]
-    history, rain = _history(own), _history(beside)
+    own = hours.get((sensor.n, quantity.n), [])
+    history, rain = history_of(own), rain_of(hours, gauge)
     latest = min(own, key=lambda row: row.back, default=None)
     body: dict[str, Any] = {
         "sensor": sensor.id,
@@ -91,7 +91,7 @@ def get_forecast(path: SensorPath, query: ForecastQuery) -> dict[str, Any]:
         "coverage": forecast.COVERAGE,
         "past": [_mean(row, moment) for row in sorted(own, key=lambda row: -row.back) if row.back < _PAST_HOURS],
     }
-    reason = _reason(history)
+    reason = reason_of(history)
     if reason is not None or latest is None:
         shown = [_shown_rung(rung) | {"reached": None} for rung in levels]
         return body | {"items": [], "reason": reason, "exceedance": None, "levels": shown}
@@ -128,9 +128,9 @@ def _quantity(sensor: Sensor, name: str | None) -> Quantity:
     return quantity
 
 
-def _gauge(sensor: Sensor) -> Sensor | None:
-    """The nearest rain gauge that the account may see."""
-    if sensor.lng is None or sensor.lat is None:
+def gauge_of(sensor: Sensor, quantity: Quantity) -> Sensor | None:
+    """For a level of water: the nearest rain gauge that the account may see."""
+    if quantity.name not in _LEVELS or sensor.lng is None or sensor.lat is None:
         return None
     scope, near = account().scope, []
     for other in server().catalogue.sensors.values():
@@ -141,23 +141,39 @@ def _gauge(sensor: Sensor) -> Sensor | None:
     return None if nearest is None or nearest[0] > _NEAR_DEGREES else nearest[2]
 
 
-def _hourly(
-    connection: Connection, sensor: Sensor, quantity: Quantity, gauge: Sensor | None, moment: datetime
-) -> list[Any]:
+Wanted = tuple[Sensor, Quantity, Sensor | None]
+"""What is to be forecast, and the rain gauge beside it."""
+Hours = dict[tuple[int, int], list[Any]]
+"""Hours with readings by the numbers of sensor and quantity."""
+
+
+def hourly(connection: Connection, wanted: Sequence[Wanted], moment: datetime) -> Hours:
+    """The hours of all that is wanted and of the gauges beside, in one query."""
+    sensors, quantities = {sensor.n for sensor, _, _ in wanted}, {quantity.n for _, quantity, _ in wanted}
     rain = server().catalogue.quantities.get(RAIN)
+    gauges = {gauge.n for _, _, gauge in wanted if gauge is not None}
+    if rain is not None and gauges:
+        sensors, quantities = sensors | gauges, quantities | {rain.n}
     values = {
-        "sensor": sensor.n,
-        "quantity": quantity.n,
-        "gauge": -1 if gauge is None else gauge.n,
-        "rain": -1 if rain is None else rain.n,
+        "sensors": sorted(sensors),
+        "quantities": sorted(quantities),
         "since": moment - timedelta(hours=forecast.HISTORY),
         "now": moment,
         "doubtful": _DOUBTFUL,
     }
-    return list(connection.execute(_HOURLY, values))
+    found = Hours()
+    for row in connection.execute(_HOURLY, values):
+        found.setdefault((row.sensor, row.quantity), []).append(row)
+    return found
 
 
-def _history(hours: list[Any]) -> Numbers:
+def rain_of(hours: Hours, gauge: Sensor | None) -> Numbers:
+    """Hourly rain of a gauge, NaN where there is none."""
+    rain = server().catalogue.quantities.get(RAIN)
+    return history_of([] if gauge is None or rain is None else hours.get((gauge.n, rain.n), []))
+
+
+def history_of(hours: Sequence[Any]) -> Numbers:
     """Hourly means of one source, the last hour last."""
     found = np.full(forecast.HISTORY, np.nan)
     for row in hours:
@@ -166,7 +182,7 @@ def _history(hours: list[Any]) -> Numbers:
     return found
 
 
-def _reason(history: Numbers) -> dict[str, str] | None:
+def reason_of(history: Numbers) -> dict[str, str] | None:
     """Why nothing can be said."""
     known = forecast.known_hours(history)
     if known < forecast.LEAST:

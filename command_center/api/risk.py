@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from flask import Response, request
@@ -11,12 +11,14 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AwareDatetime, BaseModel, Field
 from sqlalchemy import func, select
 
-from command_center.api.asking import account, server, sight
+from command_center.api.asking import account, now, server, sight
+from command_center.api.outlook import outlook_of
 from command_center.api.paging import Page, listed, narrowed
 from command_center.api.region import below
 from gis.region import Region, covers
 from rules import risk_store
 from rules.risk import SCORED, NoSuchPlace
+from rules.risk_outlook import Hour
 
 blueprint = APIBlueprint("risks", __name__, url_prefix="/api/v1", abp_tags=[Tag(name="risks")])
 
@@ -101,6 +103,30 @@ def get_risk(path: PlacePath) -> dict[str, Any]:
     }
 
 
+@blueprint.get("/risks/<code>/outlook", summary="The next six hours of a cell's risk")
+def get_risk_outlook(path: PlacePath) -> dict[str, Any]:
+    """Over all domains: readings as they are forecast, alerts of now fading as they do.
+
+    ``age_s``: of the oldest newest reading that a forecast goes by. ``not_forecast``: sensors that count with their present
+    reading alone, and why. ``items`` is empty in a city without weights of risk.
+    """
+    place, moment = _place(path.code), now()
+    if place.tier != "grid":
+        raise NoSuchPlace(f"{path.code[:40]!r} is no cell: the hours ahead are told of cells")
+    with sight(snapshot=True) as connection:
+        found = outlook_of(connection, place.code, moment)
+    head = {"code": place.code, "now": moment.isoformat()}
+    if found is None:
+        return head | {"items": [], "highest": None, "age_s": None, "not_forecast": []}
+    items = [_hour(hour, moment) for hour in found.outlook.hours]
+    return head | {
+        "items": items,
+        "highest": items[found.outlook.highest.hours - 1],
+        "age_s": found.age_s,
+        "not_forecast": [found.untold[sensor] for sensor in found.outlook.not_forecast],
+    }
+
+
 @blueprint.get("/risks/<code>/history", summary="How the risk of a place went, newest first")
 def list_risk_history(path: PlacePath, query: HistoryQuery) -> dict[str, Any]:
     """An entry when a score had moved by 5 points or fallen to nothing, and once an hour while there is one."""
@@ -147,6 +173,16 @@ def _scored(domain: str, row: Any) -> dict[str, Any]:
     if row is None:
         return {"domain": domain, "score": 0.0, "at": None, "version": 0, "why": []}
     return {"domain": domain, "score": row.score, "at": row.at.isoformat(), "version": row.version, "why": row.parts}
+
+
+def _hour(hour: Hour, moment: datetime) -> dict[str, Any]:
+    return {
+        "at": (moment + timedelta(hours=hour.hours)).isoformat(),
+        "horizon_h": hour.hours,
+        "score": hour.score / 10,
+        "cause": hour.cause,
+        "why": list(hour.lines),
+    }
 
 
 def _above(place: Region) -> list[str]:

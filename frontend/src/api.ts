@@ -43,6 +43,7 @@ import type {
   Risk,
   RiskMap,
   RiskMoment,
+  RiskOutlook,
   RiskWhy,
   RuleCheck,
   RuleFile,
@@ -234,6 +235,7 @@ export const api = {
   risks: async (filters: { domain: Scored; region?: string; tier?: string; limit: number }) => (await request<Page<Risk>>('GET', `/risks${query(filters)}`)).items,
   riskMap: (domain: Scored) => request<RiskMap>('GET', `/risks/map${query({ domain })}`),
   risk: (code: string) => request<RiskWhy>('GET', `/risks/${encodeURIComponent(code)}`),
+  riskOutlook: (code: string) => request<RiskOutlook>('GET', `/risks/${encodeURIComponent(code)}/outlook`),
   riskHistory: async (code: string, filters: { domain: Scored; since: string }) =>
     (await request<Page<RiskMoment>>('GET', `/risks/${encodeURIComponent(code)}/history${query({ ...filters, limit: 200 })}`)).items,
 }

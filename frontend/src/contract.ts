@@ -1102,6 +1102,25 @@ export interface RiskMoment {
   score: number
 }
 
+/** A cell's risk over all domains at an hour ahead; `cause` is the hazard that weighs most. */
+export interface RiskHour {
+  at: string
+  horizon_h: number
+  score: number
+  cause: RiskLine | null
+  why: RiskLine[]
+}
+
+/** `age_s`: of the oldest newest reading that a forecast goes by; null where nothing is forecast. */
+export interface RiskOutlook {
+  code: string
+  now: string
+  items: RiskHour[]
+  highest: RiskHour | null
+  age_s: number | null
+  not_forecast: { sensor: string; name: string; quantity: string; reason: { kind: string; zh: string; en: string } }[]
+}
+
 /** What the log tells of a region whose risk moved, with its worst cells. */
 export interface RiskNews {
   version?: number

@@ -18,6 +18,11 @@ export function total(lines: readonly RiskLine[]): number {
   return lines.reduce((sum, line) => sum + Math.round(line.points * 10), 0) / 10
 }
 
+/** The sensor that a line is about by itself: of its reading, or of what that is forecast to be. */
+export function sensorIn(line: RiskLine): string | null {
+  return line.kind === 'reading' || line.kind === 'forecast' ? (line.source ?? null) : null
+}
+
 export const GROUPS = ['hazard', 'exposure', 'vulnerability', 'highest', 'further'] as const
 
 /** The points by what they are of, as they come. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { RiskLine } from '../src/contract'
 import { LAYERS_OF, shownLayers } from '../src/map/style'
 import { SHOWN_AT_FIRST } from '../src/map/layer'
-import { byGroup, lineOf, pointsText, stepOf, total } from '../src/risk'
+import { byGroup, lineOf, pointsText, sensorIn, stepOf, total } from '../src/risk'
 import { historyOption, sixHours } from '../src/riskHistory'
 
 const line = (points: number, of: RiskLine['of'] = 'hazard'): RiskLine => ({ of, kind: 'alert', zh: '道路积水', en: 'Road flooded', points })
@@ -22,6 +22,11 @@ describe('the lines of a score', () => {
       { of: 'vulnerability', points: 7.2 },
     ])
     expect(byGroup(lines).reduce((sum, { points }) => sum + points, 0)).toBeCloseTo(total(lines), 9)
+  })
+
+  it('lead to the sensor whose reading or forecast they tell of', () => {
+    const of = (kind: string) => sensorIn({ ...line(1), kind, source: 'river-1' })
+    expect(['reading', 'forecast', 'alert'].map(of)).toEqual(['river-1', 'river-1', null])
   })
 
   it('are written with one decimal where there is one', () => {

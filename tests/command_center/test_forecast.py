@@ -217,3 +217,13 @@ def test_in_wartime_its_levels_count_too(city: RunningCity) -> None:
     assert next(level["rule"] for level in asked(city)["levels"]) == "road-waterlogging-wartime"
     assert city.console().post(f"/api/v1/modes/{mode['id']}/end", {"reason": "test over"}).status == 200
     assert len(asked(city)["levels"]) == 2
+
+
+def test_a_rising_level_raises_the_hours_ahead_of_its_cell(city: RunningCity) -> None:
+    stored(city, _RISING)
+    found = city.console().get(f"/api/v1/risks/{cell_code()}/outlook").json
+    assert "water-1" not in {one["sensor"] for one in found["not_forecast"]}
+    assert found["highest"]["cause"]["kind"] == "forecast"
+    assert found["highest"]["cause"]["source"] == "water-1"
+    assert found["highest"]["score"] > 0
+    assert 0 <= found["age_s"] < 60

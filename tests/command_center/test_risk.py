@@ -391,3 +391,27 @@ def test_the_scheduler_brings_risk_up_to_date_by_itself(city: RunningCity) -> No
         flood(city, ELSEWHERE, 3, "water-far", raised_at_us=now_us, at_us=now_us)
         wait_until(lambda: ELSEWHERE in scores(city), what="the risk of what came")
     assert set(scores(city)) >= set(desks(ELSEWHERE, city.small))
+
+
+def test_the_hours_ahead_of_a_cell_add_up_and_name_what_is_not_forecast(city: RunningCity) -> None:
+    flood(city, severity=3)
+    answer = city.console().get(f"/api/v1/risks/{CELL}/outlook")
+    assert answer.status == 200, answer.content
+    found = answer.json
+    assert [item["horizon_h"] for item in found["items"]] == [1, 2, 3, 4, 5, 6]
+    poke(city, memory())
+    assert {item["score"] for item in found["items"]} == {scores(city)[CELL]}, "it stands, and nothing else is forecast"
+    for item in found["items"]:
+        assert round(sum(line["points"] for line in item["why"]), 1) == item["score"]
+    assert found["highest"]["cause"]["kind"] == "alert"
+    assert found["age_s"] is None
+    silent = {one["sensor"]: one["reason"]["kind"] for one in found["not_forecast"]}
+    assert silent["water-1"] == "not_enough_history"
+
+
+def test_the_hours_ahead_are_of_cells_and_of_one_s_own_subtree(city: RunningCity) -> None:
+    a, _, _ = COUNTIES
+    answers = [city.console(a).get(f"/api/v1/risks/{code}/outlook") for code in (ELSEWHERE, CITY, "999", ABOVE[0])]
+    assert [answer.status for answer in answers] == [404] * 4
+    assert answers[0].content.decode().replace(ELSEWHERE, "999") == answers[2].content.decode()
+    assert city.console(a).get(f"/api/v1/risks/{CELL}/outlook").status == 200

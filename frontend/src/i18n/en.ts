@@ -1214,6 +1214,7 @@ export const en: Messages = {
     go: 'On the map',
     close: 'Back',
     history: 'Risk in the last 24 hours (0 to 100, {zone})',
+    ahead: { title: 'Overall risk in the next 6 hours', highest: 'Highest {score} at {at}', calm: 'No risk expected in the next 6 hours', hour: '{score} in {hours} h', age: 'oldest reading forecast from: {age}', untold: '{count} sensors without a forecast count with their present reading, fading' },
     hint: 'Choose a place from the list or the map to see what its score is made of',
   },
 }

@@ -1208,6 +1208,7 @@ export const zh = {
     go: '地图上看',
     close: '返回',
     history: '近 24 小时风险分（0 至 100，{zone}）',
+    ahead: { title: '未来 6 小时综合风险', highest: '最高 {score} 于 {at}', calm: '未来 6 小时预计没有风险', hour: '{hours} 小时后 {score} 分', age: '预测所依据的读数最旧 {age}', untold: '{count} 个测点无法预测，按现值渐消计算' },
     hint: '选择左侧或地图上的一处，看它的分数由什么构成',
   },
 }
